@@ -1,0 +1,88 @@
+//! One clock for everything that waits, and the ids that are made by it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::envelope::{EventId, mix};
+
+/// Where tests begin: 2026-01-01T00:00:00Z.
+const TEST_EPOCH: Duration = Duration::from_secs(1_767_225_600);
+
+/// What time it is, and the next id. Clones share one state.
+#[derive(Clone, Debug)]
+pub(crate) struct Clock(Arc<Kind>);
+
+#[derive(Debug)]
+enum Kind {
+    /// The time of the machine, random ids.
+    System { start: Instant },
+    /// The time of tokio, which a test can pause; ids from a seed.
+    Seeded { start: Instant, ids: Mutex<u64> },
+    /// Moved by hand, in nanoseconds; ids from a seed.
+    Manual { now: AtomicU64, ids: Mutex<u64> },
+}
+
+impl Clock {
+    pub(crate) fn system() -> Self {
+        Self(Arc::new(Kind::System { start: Instant::now() }))
+    }
+
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self(Arc::new(Kind::Seeded { start: Instant::now(), ids: Mutex::new(mix(seed)) }))
+    }
+
+    pub(crate) fn manual(seed: u64) -> Self {
+        Self(Arc::new(Kind::Manual { now: AtomicU64::new(0), ids: Mutex::new(mix(seed)) }))
+    }
+
+    /// Time since the clock was made; never goes back.
+    pub(crate) fn elapsed(&self) -> Duration {
+        match &*self.0 {
+            Kind::System { start } | Kind::Seeded { start, .. } => start.elapsed(),
+            Kind::Manual { now, .. } => Duration::from_nanos(now.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// The time of day.
+    pub(crate) fn wall(&self) -> SystemTime {
+        match &*self.0 {
+            Kind::System { .. } => SystemTime::now(),
+            _ => SystemTime::UNIX_EPOCH + TEST_EPOCH + self.elapsed(),
+        }
+    }
+
+    /// When tokio's clock will show `at`; `None` where only a hand moves the clock.
+    pub(crate) fn instant(&self, at: Duration) -> Option<Instant> {
+        match &*self.0 {
+            Kind::System { start } | Kind::Seeded { start, .. } => Some(*start + at),
+            Kind::Manual { .. } => None,
+        }
+    }
+
+    /// Moves a manual clock; others move by themselves.
+    #[cfg(feature = "testing")]
+    pub(crate) fn advance(&self, by: Duration) {
+        if let Kind::Manual { now, .. } = &*self.0 {
+            let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+            now.fetch_add(by, Ordering::SeqCst);
+        }
+    }
+
+    pub(crate) fn next_id(&self) -> EventId {
+        let (Kind::Seeded { ids, .. } | Kind::Manual { ids, .. }) = &*self.0 else {
+            return EventId::now();
+        };
+        let mut bits = ids.lock().unwrap_or_else(PoisonError::into_inner);
+        *bits = bits.wrapping_add(1);
+        let random = (u128::from(mix(*bits)) << 64 | u128::from(mix(!*bits))).to_be_bytes();
+        let millis = TEST_EPOCH.saturating_add(self.elapsed()).as_millis();
+        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+        let (_, tail) = random.split_at(6);
+        let mut bytes = [0; 10];
+        bytes.copy_from_slice(tail);
+        uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().into()
+    }
+}

@@ -1,0 +1,69 @@
+//! Event ⇄ payload.
+
+use std::error::Error;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How an event becomes bytes and back; named on the wire by its content type.
+pub trait Codec: 'static {
+    /// The media type, such as `application/json`.
+    const CONTENT_TYPE: &'static str;
+
+    /// Encodes a value.
+    fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError>;
+
+    /// Decodes a value, and says in which field the bytes are wrong.
+    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>;
+}
+
+/// The bytes and the type do not fit.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{source}", at(.path))]
+#[non_exhaustive]
+pub struct CodecError {
+    /// The path of the bad field, such as `lines[2].price`, where the format has paths.
+    pub path: Option<String>,
+    /// What the format's own library says.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+impl CodecError {
+    /// An error of a codec of your own.
+    pub fn new(path: Option<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { path, source: source.into() }
+    }
+}
+
+fn at(path: &Option<String>) -> String {
+    path.as_ref().map(|path| format!("at `{path}`: ")).unwrap_or_default()
+}
+
+/// JSON, the default. Nesting is limited to 128 levels by `serde_json`.
+#[derive(Clone, Copy, Debug)]
+pub struct Json;
+
+impl Codec for Json {
+    const CONTENT_TYPE: &'static str = "application/json";
+
+    fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+        serde_json::to_vec(value).map_err(|error| CodecError::new(None, error))
+    }
+
+    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+        // Tracking the path costs time on every field, so only a failure is decoded again with it.
+        serde_json::from_slice(bytes).map_err(|error| match json_path::<T>(bytes) {
+            Some((path, error)) => CodecError::new(Some(path), error),
+            None => CodecError::new(None, error),
+        })
+    }
+}
+
+fn json_path<T: DeserializeOwned>(bytes: &[u8]) -> Option<(String, serde_json::Error)> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let error = serde_path_to_error::deserialize::<_, T>(&mut json).err()?;
+    let path = error.path().to_string();
+    // A lone `.` is the document itself.
+    (path != ".").then(|| (path, error.into_inner()))
+}

@@ -1,0 +1,177 @@
+//! One delivery's whole life.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use crate::context::{Context, Desk};
+use crate::delivery::Delivery;
+use crate::failure::{HandlerError, HandlerResult, Verdict};
+use crate::handler::Entry;
+use crate::middleware::{Middleware, Next};
+use crate::retry::{Decision, draw};
+use crate::settle::{Failed, Reason, Settlement};
+
+use self::guard::{Ended, guarded, quietly};
+pub(crate) use self::trust::Trust;
+
+mod guard;
+mod trust;
+
+/// A handler in its service: what one delivery needs on its way.
+pub(crate) struct Route {
+    pub(crate) entry: Entry,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) layers: Vec<Arc<dyn Middleware<Context>>>,
+    pub(crate) tally: Tally,
+    pub(crate) trust: Trust,
+}
+
+/// How the deliveries of one handler ended.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    answered: AtomicU64,
+    released: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// A [`Tally`] at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Count {
+    pub(crate) answered: u64,
+    pub(crate) released: u64,
+    pub(crate) lost: u64,
+}
+
+impl Tally {
+    pub(crate) fn read(&self) -> Count {
+        let read = |count: &AtomicU64| count.load(Ordering::Acquire);
+        let Self { answered, released, lost } = self;
+        Count { answered: read(answered), released: read(released), lost: read(lost) }
+    }
+}
+
+impl Count {
+    pub(crate) fn ended(&self) -> u64 {
+        self.answered + self.released + self.lost
+    }
+}
+
+/// decode → run → decide → settle. `halt` cuts a run short and hands the event back.
+pub(crate) async fn dispatch(
+    route: Arc<Route>,
+    delivery: Delivery,
+    slot: OwnedSemaphorePermit,
+    halt: CancellationToken,
+) {
+    let ended = run(&route, &delivery, &halt).await;
+    // The answer is nobody's work, so the next run can begin.
+    drop(slot);
+    let settlement = route.decide(ended, &delivery);
+    route.settle(delivery, settlement).await;
+}
+
+async fn run(route: &Route, delivery: &Delivery, halt: &CancellationToken) -> Ended {
+    if delivery.envelope().type_name != route.entry.event.type_name {
+        return Ended::UnknownType;
+    }
+    if let Err(error) = delivery.begin().await {
+        debug!(handler = route.entry.name, %error, "not started");
+        return Ended::Cut;
+    }
+    let envelope = Arc::clone(delivery.envelope());
+    let ctx = Context::new(envelope, delivery.history(), Arc::clone(&route.desk));
+    guarded(route.call(ctx), route.entry.options.timeout, &route.trust, halt).await
+}
+
+impl Route {
+    fn call<'a>(&'a self, ctx: Context) -> BoxFuture<'a, HandlerResult> {
+        if self.layers.is_empty() {
+            return (self.entry.call)(ctx);
+        }
+        Next::new(&self.layers, |ctx| (self.entry.call)(ctx)).run(ctx).boxed()
+    }
+
+    fn decide(&self, ended: Ended, delivery: &Delivery) -> Settlement {
+        let (error, class, text) = match ended {
+            Ended::Done => return Settlement::Ack,
+            Ended::Cut => return Settlement::Release,
+            Ended::UnknownType => return self.unknown_type(delivery),
+            Ended::TimedOut => {
+                (None, "timeout".into(), format!("no end within {:?}", self.entry.options.timeout))
+            }
+            Ended::Panicked(text) => (None, "panic".into(), text),
+            Ended::Failed(error) => {
+                let class = Cow::Owned(error.class().to_owned());
+                let text =
+                    quietly(|| error.to_string()).unwrap_or_else(|| "its text panics".to_owned());
+                (Some(error), class, text)
+            }
+        };
+        let attempt = delivery.history().next_attempt();
+        let verdict = error.as_ref().map_or(Verdict::Retry, HandlerError::verdict);
+        let reason = error.as_ref().map_or(Reason::Rejected, HandlerError::reason);
+        quietly(|| drop(error));
+        let failed = self.failed(delivery, class, &text, attempt);
+        let draw = draw(&delivery.envelope().id, attempt);
+        match self.entry.options.retry.decide(verdict, attempt, draw) {
+            Decision::Again { after } => Settlement::Retry { after, failed },
+            Decision::GiveUp => Settlement::DeadLetter { reason: Reason::Exhausted, failed },
+            Decision::Reject => Settlement::DeadLetter { reason, failed },
+        }
+    }
+
+    fn unknown_type(&self, delivery: &Delivery) -> Settlement {
+        let (here, there) = (self.entry.event.type_name, &delivery.envelope().type_name);
+        let text = format!("the group handles `{here}`, this is `{there}`");
+        let failed = self.failed(delivery, "unknown_type".into(), &text, 0);
+        Settlement::DeadLetter { reason: Reason::UnknownType, failed }
+    }
+
+    fn failed(
+        &self,
+        delivery: &Delivery,
+        class: Cow<'static, str>,
+        text: &str,
+        attempt: u32,
+    ) -> Failed {
+        let mut failed = Failed::new(class, text, attempt, self.desk.bus.clock().wall());
+        failed.first = delivery.history().first_failure.unwrap_or(failed.last);
+        failed.handler = Cow::Owned(self.entry.name.clone());
+        failed.service = Cow::Owned(self.desk.group.service().to_owned());
+        failed.version = Cow::Borrowed(self.entry.site.map_or("", |site| site.version));
+        failed
+    }
+
+    /// Not under any stop: a shutdown must not lose the answer to work already done.
+    async fn settle(&self, delivery: Delivery, settlement: Settlement) {
+        let (handler, envelope) = (self.entry.name.as_str(), Arc::clone(delivery.envelope()));
+        let (id, event) = (&envelope.id, &*envelope.type_name);
+        match &settlement {
+            Settlement::Ack => debug!(handler, event, %id, "handled"),
+            Settlement::Release => debug!(handler, event, %id, "handed back"),
+            Settlement::Retry { after, failed } => {
+                warn!(handler, event, %id, attempt = failed.attempt, class = &*failed.class, ?after, "failed, will be retried");
+            }
+            Settlement::DeadLetter { reason, failed } => {
+                error!(handler, event, %id, attempt = failed.attempt, class = &*failed.class, %reason, "failed, is a dead letter");
+            }
+        }
+        let released = settlement == Settlement::Release;
+        let count = match delivery.settle(settlement).await {
+            Ok(()) if released => &self.tally.released,
+            Ok(()) => &self.tally.answered,
+            Err(error) => {
+                warn!(handler, event, %id, %error, "not settled, it comes again");
+                &self.tally.lost
+            }
+        };
+        count.fetch_add(1, Ordering::AcqRel);
+    }
+}

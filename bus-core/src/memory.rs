@@ -1,0 +1,213 @@
+//! The in-process broker: an honest model of a real one, and the example for authors of
+//! transports.
+//!
+//! It has groups with competing workers, leases that expire, redelivery, delays, dead letters, a
+//! duplicate window and a bounded backlog. It keeps nothing when the process ends.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::answer::Answer;
+use crate::clock::Clock;
+use crate::envelope::Envelope;
+use crate::operator::{DeadLetter, DeadLetterId, Lag, Operator, OperatorError};
+use crate::publish::Bus;
+use crate::transport::{
+    Deliveries, Group, GroupName, Health, Plan, Survey, Transport, TransportError,
+};
+
+use self::broker::{Broker, Refusal};
+use self::subscription::Subscription;
+
+mod broker;
+mod group;
+#[cfg(feature = "testing")]
+pub mod history;
+mod subscription;
+mod window;
+
+/// The limits of the in-process broker, and how it differs from a real one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryConfig {
+    /// The first tokens of the subjects that are stored; `None` stores all.
+    pub domains: Option<Vec<String>>,
+    /// How many events are kept for groups that do not exist yet; the oldest go first.
+    pub retain: usize,
+    /// How many events one group may have undone before publishers have to wait.
+    pub backlog: usize,
+    /// How long a publisher waits for room before it is refused.
+    pub patience: Duration,
+    /// How many dead letters are kept; one more is not stored, and its event stays undone.
+    pub dead_letters: usize,
+    /// How long an id is remembered, so that the same event is not stored twice.
+    pub duplicate_window: Duration,
+    /// How many ids are remembered at most.
+    pub duplicate_ids: usize,
+    /// Whether leases are renewed while a delivery is held and its run is within its time-out.
+    pub renew: bool,
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        Self {
+            domains: None,
+            retain: 65_536,
+            backlog: 65_536,
+            patience: Duration::from_secs(5),
+            dead_letters: 65_536,
+            duplicate_window: Duration::from_secs(120),
+            duplicate_ids: 65_536,
+            renew: true,
+        }
+    }
+}
+
+/// The in-process broker. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Memory(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    broker: Mutex<Broker>,
+    clock: Clock,
+    patience: Duration,
+    /// Told whenever a backlog shrinks.
+    room: Notify,
+    health: watch::Sender<Health>,
+}
+
+impl Memory {
+    /// A broker with default limits.
+    pub fn new() -> Self {
+        Self::with(MemoryConfig::default())
+    }
+
+    /// A broker with limits of your own.
+    pub fn with(config: MemoryConfig) -> Self {
+        Self::clocked(config, Clock::system())
+    }
+
+    /// A broker whose clock is tokio's, which a test can pause, and whose ids come from `seed`:
+    /// the same seed and the same calls make the same history.
+    pub fn seeded(config: MemoryConfig, seed: u64) -> Self {
+        Self::clocked(config, Clock::seeded(seed))
+    }
+
+    pub(crate) fn clocked(config: MemoryConfig, clock: Clock) -> Self {
+        let patience = config.patience;
+        let broker = Mutex::new(Broker::new(config));
+        let (room, health) = (Notify::new(), watch::Sender::new(Health::Ready));
+        Self(Arc::new(Shared { broker, clock, patience, room, health }))
+    }
+
+    /// A bus on this broker, with its clock and its ids.
+    pub fn bus(&self) -> Bus {
+        Bus::with_clock(Arc::new(self.clone()), self.0.clock.clone())
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// For test support, which reads and disturbs.
+    #[cfg(feature = "testing")]
+    pub(crate) fn broker<T>(&self, look: impl FnOnce(&mut Broker) -> T) -> T {
+        look(&mut self.0.lock())
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Bus {
+    /// A bus inside this process, without a server: for a first try and for tests.
+    pub fn in_memory() -> Self {
+        Memory::new().bus()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Broker> {
+        // The broker's own code does not panic while it holds the lock.
+        self.broker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn publish_when_there_is_room(
+        self: Arc<Self>,
+        envelope: Arc<Envelope>,
+    ) -> Result<(), TransportError> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            room.as_mut().enable();
+            let refusal = match self.lock().publish(&envelope, self.clock.elapsed()) {
+                Ok(()) => return Ok(()),
+                Err(Refusal::Final(error)) => return Err(error),
+                Err(Refusal::Full { reason }) => reason,
+            };
+            if timeout_at(deadline, room).await.is_err() {
+                return Err(TransportError::Full { reason: refusal });
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Memory {
+    fn publish(&self, envelope: Envelope) -> Answer<Result<(), TransportError>> {
+        let envelope = Arc::new(envelope);
+        let published = self.0.lock().publish(&envelope, self.0.clock.elapsed());
+        match published {
+            Ok(()) => Answer::now(Ok(())),
+            Err(Refusal::Final(error)) => Answer::now(Err(error)),
+            Err(Refusal::Full { .. }) => {
+                Answer::later(Arc::clone(&self.0).publish_when_there_is_room(envelope))
+            }
+        }
+    }
+
+    async fn subscribe(&self, group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
+        Ok(Box::new(Subscription::join(&self.0, &group)?))
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.0.health.subscribe()
+    }
+
+    async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
+        Ok(self.0.lock().survey(plan))
+    }
+
+    fn operator(&self) -> Option<&dyn Operator> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Operator for Memory {
+    async fn lag(&self, group: &GroupName) -> Result<Lag, OperatorError> {
+        let lag = self.0.lock().lag(group, self.0.clock.elapsed());
+        lag.ok_or_else(|| OperatorError::NoGroup { group: group.clone() })
+    }
+
+    async fn dead_letters(
+        &self,
+        group: Option<&GroupName>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, OperatorError> {
+        Ok(self.0.lock().dead_letters(group, limit))
+    }
+
+    async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
+        let redriven = self.0.lock().redrive(id);
+        if redriven { Ok(()) } else { Err(OperatorError::NoDeadLetter { id: id.clone() }) }
+    }
+}

@@ -1,0 +1,238 @@
+//! One group of the in-process broker: what waits, what is held, what comes back.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::delivery::History;
+use crate::envelope::Envelope;
+use crate::operator::Lag;
+use crate::settle::Failed;
+use crate::subject::Filter;
+use crate::transport::{Group, GroupName};
+
+/// One event for one group.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) sequence: u64,
+    pub(super) envelope: Arc<Envelope>,
+    pub(super) stored: Duration,
+    pub(super) history: History,
+    pub(super) deliveries: u32,
+}
+
+/// An entry that was delivered and is not settled.
+#[derive(Debug)]
+struct Held {
+    entry: Entry,
+    begun: bool,
+    abandoned: bool,
+    /// When it comes back; `None` while it is renewed.
+    deadline: Option<Duration>,
+}
+
+/// What a member gets when it asks.
+pub(super) enum Next {
+    Delivery {
+        token: u64,
+        envelope: Arc<Envelope>,
+        history: History,
+    },
+    /// Nothing now; perhaps at this time.
+    Wait {
+        due: Option<Duration>,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Members {
+    pub(super) name: GroupName,
+    pub(super) filter: Filter,
+    lease: Duration,
+    timeout: Duration,
+    renew: bool,
+    /// What nobody has seen.
+    fresh: VecDeque<Entry>,
+    /// What comes again; it is served first, as brokers do.
+    again: VecDeque<Entry>,
+    delayed: BTreeMap<(Duration, u64), Entry>,
+    /// Only looked up and counted, never walked in its order.
+    held: HashMap<u64, Held>,
+    leases: BTreeMap<(Duration, u64), ()>,
+    wakers: Vec<Waker>,
+    tokens: u64,
+    /// How many members there are.
+    #[cfg(feature = "testing")]
+    pub(super) count: usize,
+}
+
+impl Members {
+    pub(super) fn new(group: &Group, renew: bool) -> Self {
+        Self {
+            name: group.name.clone(),
+            filter: group.filter.clone(),
+            lease: group.lease,
+            timeout: group.timeout,
+            renew,
+            fresh: VecDeque::new(),
+            again: VecDeque::new(),
+            delayed: BTreeMap::new(),
+            held: HashMap::new(),
+            leases: BTreeMap::new(),
+            wakers: Vec::new(),
+            tokens: 0,
+            #[cfg(feature = "testing")]
+            count: 0,
+        }
+    }
+
+    /// A member that joins later brings the settings of its own build.
+    pub(super) fn rejoin(&mut self, group: &Group) {
+        (self.lease, self.timeout) = (group.lease, group.timeout);
+    }
+
+    /// How much is not done.
+    pub(super) fn depth(&self) -> usize {
+        self.fresh.len() + self.again.len() + self.delayed.len() + self.held.len()
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.fresh.push_back(entry);
+        self.wake();
+    }
+
+    pub(super) fn push_again(&mut self, entry: Entry) {
+        self.again.push_back(entry);
+        self.wake();
+    }
+
+    /// All waiting members look again; those that find nothing go back to sleep.
+    pub(super) fn wake(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    pub(super) fn next(&mut self, now: Duration, waker: &Waker) -> Next {
+        self.return_due(now);
+        let Some(mut entry) = self.again.pop_front().or_else(|| self.fresh.pop_front()) else {
+            if !self.wakers.iter().any(|other| other.will_wake(waker)) {
+                self.wakers.push(waker.clone());
+            }
+            return Next::Wait { due: self.due() };
+        };
+        entry.deliveries += 1;
+        let (token, deadline) = (self.tokens, (!self.renew).then(|| now + self.lease));
+        self.tokens += 1;
+        let (envelope, history) = (Arc::clone(&entry.envelope), entry.history);
+        self.hold(token, Held { entry, begun: false, abandoned: false, deadline });
+        Next::Delivery { token, envelope, history }
+    }
+
+    /// A run begins: its lease is renewed no longer than its time-out allows.
+    pub(super) fn begin(&mut self, token: u64, now: Duration) -> bool {
+        let Some(mut held) = self.unhold(token) else { return false };
+        held.begun = true;
+        if self.renew {
+            held.deadline = Some(now + self.timeout + self.lease);
+        }
+        self.hold(token, held);
+        true
+    }
+
+    /// Nobody renews it any more.
+    pub(super) fn abandon(&mut self, token: u64, now: Duration) {
+        if let Some(mut held) = self.unhold(token) {
+            let end = now + self.lease;
+            held.deadline = Some(held.deadline.map_or(end, |deadline| deadline.min(end)));
+            held.abandoned = true;
+            self.hold(token, held);
+            // Members that wait have to learn of the new deadline.
+            self.wake();
+        }
+    }
+
+    /// Takes out what is held under the token: it is settled.
+    pub(super) fn take(&mut self, token: u64) -> Option<Entry> {
+        self.unhold(token).map(|held| held.entry)
+    }
+
+    /// The entry that is held under the token.
+    pub(super) fn held(&self, token: u64) -> Option<&Entry> {
+        self.held.get(&token).map(|held| &held.entry)
+    }
+
+    pub(super) fn retry(&mut self, mut entry: Entry, due: Duration, failed: &Failed) {
+        entry.history.attempts = failed.attempt;
+        entry.history.first_failure.get_or_insert(failed.first);
+        let token = self.tokens;
+        self.tokens += 1;
+        self.delayed.insert((due, token), entry);
+        // Members that wait have to learn of the new time.
+        self.wake();
+    }
+
+    pub(super) fn lag(&self, now: Duration) -> Lag {
+        let entries = || {
+            let queued = self.fresh.iter().chain(&self.again).chain(self.delayed.values());
+            queued.chain(self.held.values().map(|held| &held.entry))
+        };
+        let oldest = entries().map(|entry| entry.stored).min();
+        Lag {
+            waiting: (self.fresh.len() + self.again.len()) as u64,
+            in_flight: self.held.len() as u64,
+            delayed: self.delayed.len() as u64,
+            redelivered: entries().filter(|entry| entry.deliveries > 1).count() as u64,
+            oldest: oldest.map(|stored| now.saturating_sub(stored)),
+        }
+    }
+
+    /// Whether anything is open that `of` says yes to, and that a member will answer: what waits or
+    /// is held, and with `later` also what waits for its next attempt or for the end of a lease.
+    #[cfg(feature = "testing")]
+    pub(super) fn any_open(&self, later: bool, of: impl Fn(&Envelope) -> bool) -> bool {
+        let held = self.held.values().filter(|held| later || !held.abandoned);
+        let open = self.fresh.iter().chain(&self.again).chain(held.map(|held| &held.entry));
+        let delayed = self.delayed.values().filter(|_| later);
+        self.count > 0 && open.chain(delayed).any(|entry| of(&entry.envelope))
+    }
+
+    /// When the next delayed event or lease is due.
+    pub(super) fn due(&self) -> Option<Duration> {
+        let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
+        let lease = self.leases.first_key_value().map(|((due, _), ())| *due);
+        [delayed, lease].into_iter().flatten().min()
+    }
+
+    fn return_due(&mut self, now: Duration) {
+        while let Some(first) = self.delayed.first_entry()
+            && first.key().0 <= now
+        {
+            self.again.push_back(first.remove());
+        }
+        while let Some(first) = self.leases.first_entry()
+            && first.key().0 <= now
+        {
+            let ((_, token), ()) = first.remove_entry();
+            if let Some(mut held) = self.held.remove(&token) {
+                // A run that never ended counts; one that never began does not.
+                held.entry.history.attempts += u32::from(held.begun);
+                self.again.push_back(held.entry);
+            }
+        }
+    }
+
+    fn hold(&mut self, token: u64, held: Held) {
+        if let Some(deadline) = held.deadline {
+            self.leases.insert((deadline, token), ());
+        }
+        self.held.insert(token, held);
+    }
+
+    fn unhold(&mut self, token: u64) -> Option<Held> {
+        let held = self.held.remove(&token)?;
+        if let Some(deadline) = held.deadline {
+            self.leases.remove(&(deadline, token));
+        }
+        Some(held)
+    }
+}

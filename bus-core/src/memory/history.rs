@@ -1,0 +1,76 @@
+//! What happened on the in-process broker, for tests: event by event, in order.
+
+use std::sync::Arc;
+
+use crate::envelope::{Envelope, EventId};
+use crate::settle::Settlement;
+use crate::transport::GroupName;
+
+/// The most facts that are kept; a test that makes more of them is told so.
+const MAX_FACTS: usize = 1_000_000;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fact {
+    /// An event was stored, or was known already.
+    Published {
+        /// The event.
+        envelope: Arc<Envelope>,
+        /// Whether its id was in the duplicate window, so that nothing was stored.
+        duplicate: bool,
+    },
+    /// An event was given to a member of a group.
+    Delivered {
+        /// The group.
+        group: GroupName,
+        /// The event.
+        id: EventId,
+        /// The number that the run would have.
+        attempt: u32,
+    },
+    /// A delivery was answered.
+    Settled {
+        /// The group.
+        group: GroupName,
+        /// The event.
+        id: EventId,
+        /// The answer.
+        settlement: Settlement,
+    },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    pub(crate) on: bool,
+    pub(crate) facts: Vec<Fact>,
+    /// Facts that were not kept any more.
+    pub(crate) dropped: u64,
+    /// Answers that get lost, as if the worker had crashed before them.
+    pub(crate) crashes: Vec<(GroupName, EventId)>,
+    /// Told after every fact.
+    pub(crate) changed: Arc<tokio::sync::Notify>,
+}
+
+impl Recorder {
+    pub(crate) fn add(&mut self, fact: impl FnOnce() -> Fact) {
+        if !self.on {
+            return;
+        }
+        if self.facts.len() < MAX_FACTS {
+            self.facts.push(fact());
+        } else {
+            self.dropped += 1;
+        }
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn loses_answer(&mut self, group: &GroupName, id: &EventId) -> bool {
+        let at = self.crashes.iter().position(|crash| crash.0 == *group && crash.1 == *id);
+        if let Some(at) = at {
+            self.crashes.swap_remove(at);
+            self.changed.notify_waiters();
+        }
+        at.is_some()
+    }
+}

@@ -1,0 +1,89 @@
+//! One member of a group of the in-process broker.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::Sleep;
+
+use super::Shared;
+use super::group::Next;
+use crate::answer::Answer;
+use crate::delivery::Delivery;
+use crate::settle::{Settle, SettleError, Settlement};
+use crate::transport::{Deliveries, Group, TransportError};
+
+pub(super) struct Subscription {
+    lane: Arc<Lane>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Where the answers of one member go.
+struct Lane {
+    shared: Arc<Shared>,
+    group: usize,
+}
+
+impl Subscription {
+    pub(super) fn join(shared: &Arc<Shared>, group: &Group) -> Result<Self, TransportError> {
+        let (now, wall) = (shared.clock.elapsed(), shared.clock.wall());
+        let mut broker = shared.lock();
+        let group = broker.join(group, |stored| wall - now.saturating_sub(stored))?;
+        #[cfg(feature = "testing")]
+        broker.count(group, true);
+        drop(broker);
+        let lane = Lane { shared: Arc::clone(shared), group };
+        Ok(Self { lane: Arc::new(lane), timer: None })
+    }
+}
+
+impl Deliveries for Subscription {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        let Lane { shared, group } = &*self.lane;
+        loop {
+            let next = shared.lock().next(*group, shared.clock.elapsed(), cx.waker());
+            let due = match next {
+                Next::Delivery { token, envelope, history } => {
+                    let lane = Arc::clone(&self.lane) as Arc<dyn Settle>;
+                    return Poll::Ready(Some(Delivery::new(envelope, history, token, lane)));
+                }
+                Next::Wait { due } => due,
+            };
+            let Some(at) = due.and_then(|due| shared.clock.instant(due)) else {
+                return Poll::Pending;
+            };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            timer.as_mut().reset(at);
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.lane.shared.lock().count(self.lane.group, false);
+    }
+}
+
+impl Settle for Lane {
+    fn begin(&self, token: u64) -> Answer<Result<(), SettleError>> {
+        let now = self.shared.clock.elapsed();
+        Answer::now(self.shared.lock().begin(self.group, token, now))
+    }
+
+    fn settle(&self, token: u64, settlement: Settlement) -> Answer<Result<(), SettleError>> {
+        let now = self.shared.clock.elapsed();
+        let settled = self.shared.lock().settle(self.group, token, settlement, now);
+        self.shared.room.notify_waiters();
+        Answer::now(settled)
+    }
+
+    fn abandon(&self, token: u64) {
+        let now = self.shared.clock.elapsed();
+        self.shared.lock().abandon(self.group, token, now);
+    }
+}

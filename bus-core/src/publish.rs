@@ -1,0 +1,208 @@
+//! Event → envelope → transport.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::Clock;
+use crate::codec::Codec;
+use crate::envelope::{Envelope, EventId};
+use crate::event::Event;
+use crate::middleware::{Layers, Middleware, Passage, sealed};
+use crate::operator::Operator;
+use crate::transport::{Health, Transport};
+
+pub use self::error::PublishError;
+pub use self::future::Publish;
+
+mod error;
+mod future;
+
+/// Publishes typed events; cheap to clone.
+///
+/// ```
+/// use bus_core::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize, Event)]
+/// #[event(subject = "orders.placed")]
+/// struct OrderPlaced { total_cents: i64 }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), PublishError> {
+/// let bus = Bus::in_memory().source("shop");
+/// let id = bus.publish(&OrderPlaced { total_cents: 995 }).header("tenant", "acme").await?;
+/// println!("stored as {id}");
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Bus {
+    inner: Arc<Inner>,
+}
+
+#[derive(Clone)]
+struct Inner {
+    transport: Arc<dyn Transport>,
+    clock: Clock,
+    source: Arc<str>,
+    layers: Layers,
+    /// Those of the layers that wrap a publish.
+    outgoing: Vec<Arc<dyn Middleware<Envelope>>>,
+    limits: PublishLimits,
+    slots: Arc<Semaphore>,
+    room: Arc<Semaphore>,
+}
+
+/// What one bus may have under way. All of it is bounded, and says so when a bound is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishLimits {
+    /// Bytes of one payload.
+    pub payload: usize,
+    /// How long a publish may take in all.
+    pub deadline: Duration,
+    /// Publishes that are not yet confirmed.
+    pub in_flight: usize,
+    /// Bytes of publishes that are not yet confirmed.
+    pub in_flight_bytes: usize,
+}
+
+impl Default for PublishLimits {
+    fn default() -> Self {
+        Self {
+            payload: 256 * 1024,
+            deadline: Duration::from_secs(10),
+            in_flight: 1024,
+            in_flight_bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
+impl Bus {
+    /// A bus on a transport.
+    pub fn new(transport: impl Transport) -> Self {
+        Self::with_clock(Arc::new(transport), Clock::system())
+    }
+
+    pub(crate) fn with_clock(transport: Arc<dyn Transport>, clock: Clock) -> Self {
+        let limits = PublishLimits::default();
+        let (slots, room) = limits.semaphores();
+        let (layers, outgoing) = (Layers::default(), Vec::new());
+        let source = Arc::from("bus");
+        let inner = Inner { transport, clock, source, layers, outgoing, limits, slots, room };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Publishes an event: encoded here and now, stored when the future resolves, with the id
+    /// under which it is stored.
+    pub fn publish<E: Event>(&self, event: &E) -> Publish {
+        Publish::new(self.clone(), self.seal(event))
+    }
+
+    /// Publishes many events, pipelined within the limits of the bus. They are sent in order, and
+    /// the results stand in the same order.
+    pub async fn publish_all<'a, E: Event + Sync>(
+        &self,
+        events: impl IntoIterator<Item = &'a E>,
+    ) -> Vec<Result<EventId, PublishError>> {
+        let (mut results, mut under_way) = (Vec::new(), FuturesOrdered::new());
+        for event in events {
+            under_way.push_back(self.publish(event));
+            while under_way.len() >= self.inner.limits.in_flight {
+                results.extend(under_way.next().await);
+            }
+        }
+        results.extend(under_way.collect::<Vec<_>>().await);
+        results
+    }
+
+    /// Names the publisher in every envelope; a service sets its own name.
+    pub fn source(self, name: impl Into<Arc<str>>) -> Self {
+        self.with(|inner| inner.source = name.into())
+    }
+
+    /// Wraps every publish of this bus (`Middleware<Envelope>`), or every run of the handlers of
+    /// its services (`Middleware<Context>`). The first one added is the outermost.
+    pub fn middleware<T: Passage>(self, middleware: impl Middleware<T>) -> Self {
+        let mut layers = Layers::default();
+        layers.push(middleware);
+        self.layered(&layers)
+    }
+
+    /// Sets what may be under way at once.
+    pub fn limits(self, limits: PublishLimits) -> Self {
+        self.with(|inner| {
+            (inner.slots, inner.room) = limits.semaphores();
+            inner.limits = limits;
+        })
+    }
+
+    /// Whether the transport can do its work.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.inner.transport.health()
+    }
+
+    /// Lag, dead letters and redrive, where the transport has them.
+    pub fn operator(&self) -> Option<&dyn Operator> {
+        self.inner.transport.operator()
+    }
+
+    pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
+        &self.inner.transport
+    }
+
+    pub(crate) fn layers(&self) -> &Layers {
+        &self.inner.layers
+    }
+
+    pub(crate) fn layered(self, inside: &Layers) -> Self {
+        self.with(|inner| {
+            inner.layers.append(inside);
+            inner.outgoing = inner.layers.of();
+        })
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Everything but the sending.
+    pub(crate) fn seal<E: Event>(&self, event: &E) -> Result<Envelope, PublishError> {
+        let payload = E::Codec::encode(event)?;
+        let mut envelope =
+            Envelope::new(self.inner.clock.next_id(), E::TYPE, event.subject()?, payload);
+        envelope.version = E::VERSION;
+        envelope.source = Arc::clone(&self.inner.source);
+        envelope.time = self.inner.clock.wall();
+        envelope.key = event.key();
+        envelope.content_type = <E::Codec as Codec>::CONTENT_TYPE.into();
+        Ok(envelope)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.inner));
+        self
+    }
+}
+
+impl PublishLimits {
+    fn semaphores(&self) -> (Arc<Semaphore>, Arc<Semaphore>) {
+        let permits =
+            |wanted: usize| Arc::new(Semaphore::new(wanted.clamp(1, Semaphore::MAX_PERMITS)));
+        (permits(self.in_flight), permits(self.in_flight_bytes))
+    }
+}
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus").field("source", &self.inner.source).finish_non_exhaustive()
+    }
+}
+
+impl sealed::Sealed for Envelope {}
+
+impl Passage for Envelope {
+    type Answer = Result<EventId, PublishError>;
+}

@@ -1,0 +1,67 @@
+//! Why an event was not published, or may not have been.
+
+use std::time::Duration;
+
+use crate::codec::CodecError;
+use crate::envelope::{EventId, InvalidHeader};
+use crate::subject::InvalidSubject;
+use crate::transport::TransportError;
+
+/// Why an event was not published. All but [`Unknown`](Self::Unknown) are definite: nothing was
+/// stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The event does not encode.
+    #[error("failed to encode the event")]
+    Encode(#[from] CodecError),
+    /// A value does not fit into the subject.
+    #[error("failed to make the subject")]
+    Subject(#[from] InvalidSubject),
+    /// A header can not travel.
+    #[error("failed to set a header")]
+    Header(#[from] InvalidHeader),
+    /// The payload is larger than the limit.
+    #[error(
+        "the payload has {bytes} bytes, {limit} are allowed; raise `PublishLimits::payload` or store it elsewhere and send a reference"
+    )]
+    TooLarge {
+        /// Bytes of the payload.
+        bytes: usize,
+        /// [`PublishLimits::payload`](super::PublishLimits::payload).
+        limit: usize,
+    },
+    /// So much was under way that this publish was not begun within the deadline.
+    #[error("too much was under way for {waited:?}; nothing was sent")]
+    Busy {
+        /// [`PublishLimits::deadline`](super::PublishLimits::deadline).
+        waited: Duration,
+    },
+    /// The transport refused it.
+    #[error("the transport refused the event")]
+    Refused(#[source] TransportError),
+    /// No answer came: it may be stored or not. Publishing it again under the same id is safe
+    /// inside the duplicate window.
+    #[error(
+        "no answer came, the event {id} may be stored or not ({reason}); publish it again with `.id(..)`"
+    )]
+    Unknown {
+        /// The id to use again.
+        id: EventId,
+        /// What happened instead of an answer.
+        reason: String,
+    },
+    /// Middleware refused it.
+    #[error("middleware refused the event: {reason}")]
+    Middleware {
+        /// In the middleware's words.
+        reason: String,
+    },
+}
+
+impl PublishError {
+    /// Whether the same event can never be published, however often it is tried.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Encode(_) | Self::Subject(_) | Self::Header(_) | Self::TooLarge { .. })
+    }
+}

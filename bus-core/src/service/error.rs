@@ -1,0 +1,148 @@
+//! Why a service did not start, or did not end well.
+
+use std::time::Duration;
+
+use crate::registry::RegistryError;
+use crate::service::report::Report;
+use crate::subject::{Filter, Template};
+use crate::transport::{GroupName, InvalidName, TransportError};
+
+/// Why a service did not run to a good end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It did not start.
+    #[error("failed to start the service")]
+    Start(#[from] StartError),
+    /// The transport could not be reached.
+    #[error("failed to reach the broker")]
+    Transport(#[from] TransportError),
+    /// Signals of the operating system can not be received.
+    #[error("failed to listen to signals")]
+    Signals(#[source] std::io::Error),
+    /// Runs had to be abandoned; their events come again after the lease.
+    #[error("the service stopped with work undone: {0}")]
+    Abandoned(Report),
+}
+
+/// Why a service did not start. Nothing was taken from the broker.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The service's or a handler's name.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// It has nothing to do.
+    #[error("the service `{service}` has no handlers: add `.handlers(discover!())` or `.on(..)`")]
+    NoHandlers {
+        /// The service.
+        service: String,
+    },
+    /// A list of handlers is empty.
+    #[error(
+        "`{origin}` found no handler: is the module declared, the crate a dependency, a feature off?"
+    )]
+    NothingFound {
+        /// The list as it was asked for.
+        origin: String,
+    },
+    /// The registry can not be relied on.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Two handlers have one name, so they would be one group.
+    #[error("two handlers have one name: {first} and {second}; give one of them `name = \"…\"`")]
+    TwoHandlers {
+        /// The one.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// One handler is there twice, because its file is part of two crates.
+    #[error(
+        "{handler} is compiled twice, as `{first}` and as `{second}`: name the library instead of declaring the module again"
+    )]
+    CompiledTwice {
+        /// The handler.
+        handler: String,
+        /// The module in one crate.
+        first: &'static str,
+        /// The module in the other.
+        second: &'static str,
+    },
+    /// `tune`, `middleware_for` or `retired` names a handler that is not there, or is.
+    #[error("`{call}(\"{handler}\")` does not fit: the handlers are {known:?}")]
+    UnknownHandler {
+        /// The method.
+        call: &'static str,
+        /// The name it was given.
+        handler: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// A handler asks for a state that the service was not given.
+    #[error("{handler} needs `State<{state}>`: add `.state(..)` with such a value")]
+    MissingState {
+        /// The handler, with file and line.
+        handler: String,
+        /// The type.
+        state: &'static str,
+    },
+    /// Events of two types share subjects, so each group would get the other's and give them up.
+    #[error(
+        "`{first}` on `{first_subject}` and `{second}` on `{second_subject}` share subjects: each one's handlers would dead-letter the other's events"
+    )]
+    SharedSubject {
+        /// The type name of a handled event.
+        first: &'static str,
+        /// Its subject.
+        first_subject: Template,
+        /// The type name of the other.
+        second: &'static str,
+        /// Its subject.
+        second_subject: Template,
+    },
+    /// Nothing on the broker stores the event of a handler.
+    #[error(
+        "{handler} handles `{subject}`, which nothing on the broker stores: make a stream for it, or mend the subject"
+    )]
+    NoStream {
+        /// The handler, with file and line.
+        handler: String,
+        /// The filter.
+        subject: Filter,
+    },
+    /// The broker does not renew leases, and a run may take longer than one.
+    #[error(
+        "{handler} may run for {timeout:?}, but a lease is {lease:?} and is not renewed: its events would run twice at once"
+    )]
+    LeaseTooShort {
+        /// The handler, with file and line.
+        handler: String,
+        /// Its time-out.
+        timeout: Duration,
+        /// The lease.
+        lease: Duration,
+    },
+    /// A group of this service has no handler here, as after a rename.
+    #[error("the group `{group}` is on the broker with {waiting} events waiting, and no handler here has its name: was it renamed? `.retired(\"{}\")` says that it is meant so", .group.handler())]
+    Orphan {
+        /// The group.
+        group: GroupName,
+        /// How many events wait for it.
+        waiting: u64,
+    },
+    /// Another service in this process has the same handler, so that each event would be handled
+    /// twice.
+    #[error(
+        "{handler} runs in the service `{other}` of this process already: let one of them take its module only, with `discover!(crate::…)`"
+    )]
+    Claimed {
+        /// The handler, with file and line.
+        handler: String,
+        /// The other service.
+        other: String,
+    },
+    /// The broker refused something.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}

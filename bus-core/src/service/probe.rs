@@ -1,0 +1,100 @@
+//! Health as values.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::watch;
+
+/// The health of a service, to be served by whatever web server there is. Clones see the same.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    state: watch::Sender<State>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    phase: Phase,
+    /// Why not, by what is not ready.
+    reasons: BTreeMap<String, String>,
+    /// Engine tasks that ended without having been told to.
+    dead: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Running,
+    Stopping,
+}
+
+/// Whether a service does its work now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Readiness {
+    /// Whether every group receives events.
+    pub ready: bool,
+    /// Why not, in words, sorted.
+    pub reasons: Vec<String>,
+}
+
+impl Probe {
+    pub(super) fn new() -> Self {
+        let state = State { phase: Phase::Starting, reasons: BTreeMap::new(), dead: Vec::new() };
+        Self { state: watch::Sender::new(state) }
+    }
+
+    /// Whether the service does its work now, and why not. Not ready before it has started, while
+    /// the broker is away, and from the beginning of a stop.
+    pub fn readiness(&self) -> Readiness {
+        self.state.borrow().readiness()
+    }
+
+    /// Whether the process is worth keeping: a broker that is away does not change that, an engine
+    /// task that died does.
+    pub fn is_alive(&self) -> bool {
+        self.state.borrow().dead.is_empty()
+    }
+
+    /// Waits until the service is ready, or has stopped for good.
+    pub async fn ready(&self) {
+        let mut changes = self.state.subscribe();
+        // An error would say that the sender is gone, and we hold it.
+        let _ = changes.wait_for(|state| state.readiness().ready).await;
+    }
+
+    pub(super) fn running(&self) {
+        self.state.send_modify(|state| state.phase = Phase::Running);
+    }
+
+    pub(super) fn stopping(&self) {
+        self.state.send_modify(|state| state.phase = Phase::Stopping);
+    }
+
+    pub(super) fn unready(&self, who: &str, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.state.send_if_modified(|state| {
+            state.reasons.insert(who.to_owned(), reason.clone()).as_ref() != Some(&reason)
+        });
+    }
+
+    pub(super) fn restored(&self, who: &str) {
+        self.state.send_if_modified(|state| state.reasons.remove(who).is_some());
+    }
+
+    pub(super) fn died(&self, who: &str) {
+        self.state.send_modify(|state| state.dead.push(who.to_owned()));
+    }
+}
+
+impl State {
+    fn readiness(&self) -> Readiness {
+        let mut reasons: Vec<_> =
+            self.reasons.iter().map(|(who, reason)| format!("{who}: {reason}")).collect();
+        reasons.extend(self.dead.iter().map(|who| format!("{who}: its engine died")));
+        match self.phase {
+            Phase::Starting => reasons.push("the service is starting".to_owned()),
+            Phase::Running => {}
+            Phase::Stopping => reasons.push("the service is stopping".to_owned()),
+        }
+        Readiness { ready: reasons.is_empty(), reasons }
+    }
+}

@@ -1,0 +1,144 @@
+//! From start to stop.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::claims::Claims;
+use super::worker::Worker;
+use super::{Probe, Report, Service, StartError, checks};
+use crate::context::{Context, Desk};
+use crate::dispatch::{Route, Tally, Trust};
+use crate::handler::Entry;
+use crate::middleware::Layers;
+use crate::publish::Bus;
+use crate::transport::{Group, GroupName, Health, Survey};
+
+/// A service at work. Dropping it stops it as [`stop`](Self::stop) does, without anyone waiting.
+#[derive(Debug)]
+#[must_use = "a service that is dropped stops"]
+pub struct Running {
+    name: String,
+    probe: Probe,
+    stop: CancellationToken,
+    workers: Vec<JoinHandle<Report>>,
+}
+
+impl Running {
+    pub(super) async fn start(mut service: Service) -> Result<Self, StartError> {
+        checks::alone(&mut service)?;
+        let transport = Arc::clone(service.bus.transport());
+        let survey = transport.survey(&checks::plan(&service)).await?;
+        checks::surveyed(&service, &survey)?;
+        let claims = Arc::new(Claims::take(&transport, &service.name, &service.entries)?);
+        let mut workers = Vec::new();
+        for entry in std::mem::take(&mut service.entries) {
+            let group = group(&service, &entry)?;
+            let route = route(&service, entry, &group);
+            let deliveries = transport.subscribe(group.clone()).await?;
+            let transport = Arc::clone(&transport);
+            workers.push(Worker {
+                route,
+                group,
+                transport,
+                deliveries,
+                _claims: Arc::clone(&claims),
+            });
+        }
+        ledger(&service, &workers, &survey);
+        Ok(Self::spawn(service, workers))
+    }
+
+    fn spawn(service: Service, workers: Vec<Worker>) -> Self {
+        let (stop, probe) = (CancellationToken::new(), service.probe);
+        let tasks = TaskTracker::new();
+        let work =
+            |worker: Worker| tasks.spawn(worker.work(probe.clone(), stop.clone(), service.grace));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(carry_health(&service.bus, &probe)));
+        let workers = workers.into_iter().map(work).collect();
+        probe.running();
+        Self { name: service.name, probe, stop, workers }
+    }
+
+    /// Its health as values.
+    pub fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// Takes no new work, lets what runs end within the grace period, hands back the rest, and
+    /// says what became of everything.
+    pub async fn stop(mut self) -> Report {
+        self.probe.stopping();
+        self.stop.cancel();
+        let mut report = Report::default();
+        for part in join_all(std::mem::take(&mut self.workers)).await {
+            match part {
+                Ok(part) => report += part,
+                Err(error) => warn!(service = self.name, %error, "an engine task died"),
+            }
+        }
+        info!(service = self.name, "{report}");
+        report
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn group(service: &Service, entry: &Entry) -> Result<Group, StartError> {
+    let name = GroupName::new(&service.name, &entry.name)?;
+    let mut group = Group::new(name, entry.event.subject.filter());
+    group.concurrency = entry.options.concurrency;
+    group.lease = service.lease;
+    group.timeout = entry.options.timeout;
+    group.start = entry.options.start;
+    Ok(group)
+}
+
+fn route(service: &Service, entry: Entry, group: &Group) -> Arc<Route> {
+    let mut inside = Layers::default();
+    for (_, layers) in service.layered.iter().filter(|(name, _)| *name == entry.name) {
+        inside.append(layers);
+    }
+    let bus = service.bus.clone().layered(&inside);
+    let layers = bus.layers().of::<Context>();
+    let desk = Desk { bus, states: service.states.clone(), group: group.name.clone() };
+    let trust = Trust::new(&entry.name);
+    Arc::new(Route { entry, desk: Arc::new(desk), layers, tally: Tally::default(), trust })
+}
+
+/// What the log says of a start: every handler, sorted, with what waits for it.
+fn ledger(service: &Service, workers: &[Worker], survey: &Survey) {
+    info!(service = service.name, handlers = workers.len(), "started");
+    for Worker { route, group, .. } in workers {
+        let known = survey.groups.iter().find(|(name, _)| *name == group.name);
+        let waiting = known.map_or_else(|| "new".to_owned(), |(_, waiting)| waiting.to_string());
+        let (handler, event) = (&route.entry.name, route.entry.event.type_name);
+        let (filter, concurrency) = (&group.filter, group.concurrency);
+        info!(handler, event, %filter, group = %group.name, concurrency, waiting, "handles");
+    }
+}
+
+/// Carries the transport's health into the probe, for ever.
+fn carry_health(bus: &Bus, probe: &Probe) -> impl Future<Output = ()> + use<> {
+    let (mut health, probe) = (bus.health(), probe.clone());
+    async move {
+        loop {
+            match &*health.borrow_and_update() {
+                Health::Ready => probe.restored("transport"),
+                Health::Unready { reason } => probe.unready("transport", reason.as_str()),
+            }
+            if health.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}

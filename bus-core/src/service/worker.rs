@@ -1,0 +1,146 @@
+//! One group's engine: takes deliveries while there are slots, and puts each on its way.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use super::claims::Claims;
+use super::{Probe, Report};
+use crate::dispatch::{Route, dispatch};
+use crate::transport::{Deliveries, Group, Transport};
+
+/// How long a broken subscription waits before it is made again; doubles up to [`LAST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long answers may take once all runs have ended or were cut.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+pub(super) struct Worker {
+    pub(super) route: Arc<Route>,
+    pub(super) group: Group,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) deliveries: Box<dyn Deliveries>,
+    /// Held until the last worker of the service is done.
+    pub(super) _claims: Arc<Claims>,
+}
+
+impl Worker {
+    /// Works until `stop`, then drains within `grace`.
+    pub(super) async fn work(
+        mut self,
+        probe: Probe,
+        stop: CancellationToken,
+        grace: Duration,
+    ) -> Report {
+        let alarm = Alarm { probe: &probe, group: self.group.name.to_string(), armed: true };
+        let (tasks, halt) = (TaskTracker::new(), CancellationToken::new());
+        let mut started = 0;
+        stop.run_until_cancelled(self.take(&probe, &tasks, &halt, &mut started)).await;
+        let report = self.drain(&tasks, &halt, started, grace).await;
+        alarm.disarm();
+        report
+    }
+
+    async fn take(
+        &mut self,
+        probe: &Probe,
+        tasks: &TaskTracker,
+        halt: &CancellationToken,
+        started: &mut u64,
+    ) {
+        let slots = Arc::new(Semaphore::new(self.group.concurrency.min(Semaphore::MAX_PERMITS)));
+        loop {
+            // The slot comes first: nothing is taken that could not run at once.
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            let Some(delivery) = poll_fn(|cx| self.deliveries.poll_next(cx)).await else {
+                self.resubscribe(probe).await;
+                continue;
+            };
+            *started += 1;
+            tasks.spawn(dispatch(Arc::clone(&self.route), delivery, slot, halt.clone()));
+        }
+    }
+
+    /// The end of a stream of deliveries is a fault, never the end of work.
+    async fn resubscribe(&mut self, probe: &Probe) {
+        let (name, mut pause) = (self.group.name.as_str(), FIRST_PAUSE);
+        probe.unready(name, "its subscription ended");
+        loop {
+            match self.transport.subscribe(self.group.clone()).await {
+                Ok(deliveries) => {
+                    self.deliveries = deliveries;
+                    probe.restored(name);
+                    // A subscription that ends as soon as it is made must not spin.
+                    sleep(FIRST_PAUSE).await;
+                    return;
+                }
+                Err(error) => {
+                    warn!(group = name, %error, "no subscription, will be tried again");
+                    probe.unready(name, error.to_string());
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    async fn drain(
+        &mut self,
+        tasks: &TaskTracker,
+        halt: &CancellationToken,
+        started: u64,
+        grace: Duration,
+    ) -> Report {
+        let unstarted = self.deliveries.stop();
+        let before = self.route.tally.read();
+        tasks.close();
+        if timeout(grace, tasks.wait()).await.is_err() {
+            halt.cancel();
+            // What is left after this blocks its thread; it can not be cut short.
+            let _ = timeout(LAST_ANSWERS, tasks.wait()).await;
+        }
+        let flush = poll_fn(|cx| self.deliveries.poll_flush(cx));
+        match timeout(LAST_ANSWERS, flush).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(group = %self.group.name, %error, "answers may be lost"),
+            Err(_) => warn!(group = %self.group.name, "answers may be lost: no flush in time"),
+        }
+        let after = self.route.tally.read();
+        let (finished, released) =
+            (after.answered - before.answered, after.released - before.released);
+        let held = started - before.ended();
+        Report {
+            finished,
+            handed_back: released + unstarted,
+            abandoned: held - finished - released,
+        }
+    }
+}
+
+/// Tells the probe if the engine ends by a panic.
+struct Alarm<'a> {
+    probe: &'a Probe,
+    group: String,
+    armed: bool,
+}
+
+impl Alarm<'_> {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if self.armed && std::thread::panicking() {
+            self.probe.died(&self.group);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! A bus for tests: it knows when everything has settled, and its clock is moved by hand.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::codec::Codec;
+use crate::envelope::{Envelope, EventId};
+use crate::event::Event;
+use crate::memory::history::Fact;
+use crate::memory::{Memory, MemoryConfig};
+use crate::operator::{DeadLetter, DeadLetterId};
+use crate::publish::{Bus, Publish, PublishError};
+use crate::service::{Running, Service, StartError};
+use crate::settle::{Failed, Settlement};
+use crate::transport::GroupName;
+
+/// How often the clock is moved to the next retry before a flow is called endless.
+const MAX_STEPS: usize = 100_000;
+
+/// An in-process bus whose clock stands still until it is moved, and which knows when all has
+/// settled. Only retries, leases and delays follow its clock: a handler may do real I/O.
+#[derive(Debug)]
+pub struct TestBus {
+    memory: Memory,
+    bus: Bus,
+    running: Mutex<Vec<Running>>,
+}
+
+impl TestBus {
+    /// A bus without services.
+    pub fn new() -> Self {
+        Self::seeded(0)
+    }
+
+    /// The same, whose ids, and so the jitter of retries, come from this seed.
+    pub fn seeded(seed: u64) -> Self {
+        let memory = Memory::clocked(MemoryConfig::default(), Clock::manual(seed));
+        memory.broker(|broker| broker.recorder.on = true);
+        Self { bus: memory.bus().source("test"), memory, running: Mutex::default() }
+    }
+
+    /// The bus, for services and for what publishes.
+    pub fn bus(&self) -> Bus {
+        self.bus.clone()
+    }
+
+    /// Starts a service that was made on [`bus`](Self::bus); it stops with the test.
+    pub async fn start(&self, service: Service) -> Result<(), StartError> {
+        let running = service.start().await?;
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).push(running);
+        Ok(())
+    }
+
+    /// Publishes an event; say what is to be waited for.
+    pub fn publish<E: Event>(&self, event: &E) -> TestPublish<'_> {
+        TestPublish { test: self, publish: self.bus.publish(event) }
+    }
+
+    /// Waits until every delivery has been answered: retries may wait for their time.
+    pub async fn settled(&self) {
+        self.wait(|_| true, false).await;
+    }
+
+    /// Moves the clock, stops at every retry and lease on the way, and waits each time until all
+    /// has settled.
+    pub async fn advance(&self, by: Duration) {
+        self.settled().await;
+        let end = self.memory.clock().elapsed() + by;
+        while let Some(due) = self.memory.broker(|broker| broker.due())
+            && due <= end
+        {
+            self.move_to(due).await;
+        }
+        self.move_to(end).await;
+    }
+
+    /// How many deliveries to the handler were a success.
+    ///
+    /// # Panics
+    /// As all that take the name of a handler: if no service has such a one.
+    #[track_caller]
+    pub fn handled(&self, handler: &str) -> usize {
+        self.settlements(handler)
+            .iter()
+            .filter(|settlement| **settlement == Settlement::Ack)
+            .count()
+    }
+
+    /// How many deliveries to the handler failed and will be, or were, retried.
+    #[track_caller]
+    pub fn retried(&self, handler: &str) -> usize {
+        let retry = |settlement: &&Settlement| matches!(settlement, Settlement::Retry { .. });
+        self.settlements(handler).iter().filter(retry).count()
+    }
+
+    /// The failures of the handler in order, those behind dead letters included.
+    #[track_caller]
+    pub fn failures(&self, handler: &str) -> Vec<Failed> {
+        let failed = |settlement| match settlement {
+            Settlement::Retry { failed, .. } | Settlement::DeadLetter { failed, .. } => {
+                Some(failed)
+            }
+            Settlement::Ack | Settlement::Release => None,
+        };
+        self.settlements(handler).into_iter().filter_map(failed).collect()
+    }
+
+    /// The dead letters of the handler, oldest first.
+    #[track_caller]
+    pub fn dead_letters(&self, handler: &str) -> Vec<DeadLetter> {
+        let group = self.group(handler);
+        self.memory.broker(|broker| broker.dead_letters(Some(&group), usize::MAX))
+    }
+
+    /// Sends a dead letter back to its group, and waits until all has settled.
+    pub async fn redrive(&self, id: &DeadLetterId) -> bool {
+        let redriven = self.memory.broker(|broker| broker.redrive(id));
+        self.settled().await;
+        redriven
+    }
+
+    /// All events of a type that were stored, decoded, in order.
+    ///
+    /// # Panics
+    /// If a payload does not decode.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "a test has to fail here")]
+    pub fn published<E: Event>(&self) -> Vec<E> {
+        let mut events = Vec::new();
+        for fact in self.history() {
+            if let Fact::Published { envelope, duplicate: false } = fact
+                && envelope.type_name == E::TYPE
+            {
+                match E::Codec::decode(&envelope.payload) {
+                    Ok(event) => events.push(event),
+                    Err(error) => panic!("a published `{}` does not decode: {error}", E::TYPE),
+                }
+            }
+        }
+        events
+    }
+
+    /// Everything that happened, in order.
+    ///
+    /// # Panics
+    /// If more happened than is kept.
+    #[track_caller]
+    pub fn history(&self) -> Vec<Fact> {
+        let (facts, dropped) =
+            self.memory.broker(|broker| (broker.recorder.facts.clone(), broker.recorder.dropped));
+        assert_eq!(dropped, 0, "too much happened for the history of one test");
+        facts
+    }
+
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The group of a handler, by the handler's name or by `service_handler`.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "a test that asks for what is not there must not pass")]
+    pub(super) fn group(&self, handler: &str) -> GroupName {
+        let names = self.memory.broker(|broker| broker.group_names());
+        let fits = |name: &&GroupName| name.handler() == handler || name.as_str() == handler;
+        match names.iter().filter(fits).collect::<Vec<_>>()[..] {
+            [name] => name.clone(),
+            [] => panic!("no service on this bus has a handler `{handler}`; there are {names:?}"),
+            _ => panic!("several services have a handler `{handler}`; say which of {names:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn settlements(&self, handler: &str) -> Vec<Settlement> {
+        let ours = self.group(handler);
+        let settlement = |fact| match fact {
+            Fact::Settled { group, settlement, .. } if group == ours => Some(settlement),
+            _ => None,
+        };
+        self.history().into_iter().filter_map(settlement).collect()
+    }
+
+    pub(super) async fn move_to(&self, time: Duration) {
+        let clock = self.memory.clock();
+        clock.advance(time.saturating_sub(clock.elapsed()));
+        self.memory.broker(|broker| broker.wake_all());
+        // What is due leaves the delayed ones only when a member has looked.
+        self.wait_until(|| self.memory.broker(|broker| broker.due()).is_none_or(|due| due > time))
+            .await;
+        self.settled().await;
+    }
+
+    async fn wait(&self, of: impl Fn(&Envelope) -> bool, later: bool) {
+        self.wait_until(|| !self.memory.broker(|broker| broker.any_open(later, &of))).await;
+    }
+
+    /// Looks again after everything that happens on the broker.
+    async fn wait_until(&self, mut done: impl FnMut() -> bool) {
+        let changed = self.memory.broker(|broker| Arc::clone(&broker.recorder.changed));
+        loop {
+            let mut change = std::pin::pin!(changed.notified());
+            change.as_mut().enable();
+            if done() {
+                return;
+            }
+            change.await;
+        }
+    }
+}
+
+impl Default for TestBus {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A publish in a test: what should have happened when it is done?
+#[derive(Debug)]
+#[must_use = "nothing is published until it is waited for"]
+pub struct TestPublish<'a> {
+    test: &'a TestBus,
+    publish: Publish,
+}
+
+impl TestPublish<'_> {
+    /// Sets what a publish can be given: id, key, headers.
+    pub fn with(mut self, set: impl FnOnce(Publish) -> Publish) -> Self {
+        self.publish = set(self.publish);
+        self
+    }
+
+    /// Waits until every handler that the event woke has answered, and every handler that their
+    /// events woke. A retry that waits for its time is an answer.
+    pub async fn settled(self) -> Result<EventId, PublishError> {
+        let (test, id) = (self.test, self.publish.await?);
+        test.wait(|envelope| envelope.correlation == id || envelope.id == id, false).await;
+        Ok(id)
+    }
+
+    /// As [`settled`](Self::settled), and moves the clock to every retry, until each event is
+    /// handled or a dead letter.
+    ///
+    /// # Panics
+    /// If there is no end to it.
+    pub async fn finished(self) -> Result<EventId, PublishError> {
+        let test = self.test;
+        let id = self.settled().await?;
+        let open = |envelope: &Envelope| envelope.correlation == id || envelope.id == id;
+        for _ in 0..MAX_STEPS {
+            if !test.memory.broker(|broker| broker.any_open(true, open)) {
+                return Ok(id);
+            }
+            if let Some(due) = test.memory.broker(|broker| broker.due()) {
+                test.move_to(due).await;
+            }
+        }
+        assert_eq!(MAX_STEPS, 0, "the retries of {id} have no end");
+        Ok(id)
+    }
+}

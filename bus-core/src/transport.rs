@@ -1,0 +1,262 @@
+//! What a transport has to do: store envelopes, and deliver each to every group.
+
+use std::fmt;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::answer::Answer;
+use crate::delivery::Delivery;
+use crate::envelope::Envelope;
+use crate::operator::Operator;
+use crate::subject::Filter;
+
+/// Stores envelopes and delivers each of them to every group; the in-process one is the model.
+///
+/// A transport moves envelopes and knows nothing of events, handlers and policies. Drive it
+/// through the cases of the feature `conformance` before you trust it.
+///
+/// ```
+/// use bus_core::transport::{Group, GroupName, Start, Transport};
+/// use bus_core::{Envelope, EventId, Subject, memory::Memory, settle::Settlement};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let memory = Memory::new();
+/// let subject = Subject::literal("orders.placed");
+/// let group = Group::new(GroupName::new("billing", "charge")?, (&subject).into());
+/// let mut deliveries = memory.subscribe(group).await?;
+///
+/// memory.publish(Envelope::new(EventId::now(), "orders.placed", subject, "{}")).await?;
+/// let delivery = std::future::poll_fn(|cx| deliveries.poll_next(cx)).await.ok_or("ended")?;
+/// delivery.settle(Settlement::Ack).await?;
+/// # Ok(()) }
+/// ```
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Stores an event; done when it is safe. The same id again, inside the duplicate window,
+    /// stores nothing and is a success.
+    fn publish(&self, envelope: Envelope) -> Answer<Result<(), TransportError>>;
+
+    /// Joins a group, and makes it where it does not exist.
+    async fn subscribe(&self, group: Group) -> Result<Box<dyn Deliveries>, TransportError>;
+
+    /// Whether it can do its work, and why not; changes are seen at once.
+    fn health(&self) -> watch::Receiver<Health>;
+
+    /// What stands on the broker for a service, asked once before it starts.
+    async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
+        let _ = plan;
+        Ok(Survey::default())
+    }
+
+    /// What operators need, where there is such a thing.
+    fn operator(&self) -> Option<&dyn Operator> {
+        None
+    }
+}
+
+const _: fn(&dyn Transport) = |_| ();
+
+/// The arrivals at one member of a group. Cancel safe: nothing is lost between two polls.
+pub trait Deliveries: Send {
+    /// The next delivery; `None` says that the subscription is broken and has to be made again.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>>;
+
+    /// Takes no new work, hands back at once what was fetched and not yet yielded, and says how
+    /// much that was. Deliveries that were yielded can still be settled.
+    fn stop(&mut self) -> u64 {
+        0
+    }
+
+    /// Done when every answer given so far has reached the broker.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Whether a transport, or one group on it, can do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// It can.
+    Ready,
+    /// It can not, and this is why.
+    Unready {
+        /// In words, for a person.
+        reason: String,
+    },
+}
+
+/// A group as a service asks for it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Group {
+    /// Service and handler.
+    pub name: GroupName,
+    /// Which subjects it receives.
+    pub filter: Filter,
+    /// How many runs it has at once: a hint of how much to fetch.
+    pub concurrency: usize,
+    /// How long a delivery is ours without a sign of life.
+    pub lease: Duration,
+    /// How long one run may take; a lease is not renewed beyond it.
+    pub timeout: Duration,
+    /// Where it begins if it is new.
+    pub start: Start,
+}
+
+impl Group {
+    /// A group with defaults: one run at once, a lease of 30 s, runs of up to 5 min, from the
+    /// beginning.
+    pub fn new(name: GroupName, filter: Filter) -> Self {
+        Self {
+            name,
+            filter,
+            concurrency: 1,
+            lease: Duration::from_secs(30),
+            timeout: Duration::from_secs(300),
+            start: Start::Beginning,
+        }
+    }
+}
+
+/// Where a new group begins; one that exists goes on where it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest event that is kept.
+    #[default]
+    Beginning,
+    /// With the next event.
+    Now,
+    /// With the first event stored at this time or later.
+    At(SystemTime),
+}
+
+/// The name of a group: service and handler, each of `a-z`, `0-9` and `-`, up to 64 characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupName {
+    text: String,
+    service: usize,
+}
+
+impl GroupName {
+    /// Checks both parts.
+    pub fn new(service: &str, handler: &str) -> Result<Self, InvalidName> {
+        for name in [service, handler] {
+            let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+            if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+                return Err(InvalidName { name: name.chars().take(64).collect() });
+            }
+        }
+        Ok(Self { text: format!("{service}_{handler}"), service: service.len() })
+    }
+
+    /// `service_handler`, as it stands on the broker.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The service's part.
+    pub fn service(&self) -> &str {
+        &self.text[..self.service]
+    }
+
+    /// The handler's part.
+    pub fn handler(&self) -> &str {
+        &self.text[self.service + 1..]
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A service or a handler can not be named so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is not a name: use 1 to 64 of `a-z`, `0-9` and `-`")]
+pub struct InvalidName {
+    /// The name, cut to 64 characters.
+    pub name: String,
+}
+
+/// What a service is about to do.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The service's name.
+    pub service: String,
+    /// What its groups will subscribe to.
+    pub filters: Vec<Filter>,
+}
+
+impl Plan {
+    /// A plan of `service`.
+    pub fn new(service: impl Into<String>, filters: Vec<Filter>) -> Self {
+        Self { service: service.into(), filters }
+    }
+}
+
+/// What stands on the broker for a service.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Survey {
+    /// Filters of the plan whose events nothing would store.
+    pub uncovered: Vec<Filter>,
+    /// The groups of this service that exist, and how many events wait for each.
+    pub groups: Vec<(GroupName, u64)>,
+    /// Whether the transport does **not** renew leases while a handler runs.
+    pub fixed_leases: bool,
+}
+
+/// Why a transport could not do what it was asked to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The event may or may not be stored: no answer came.
+    #[error("no answer came: {reason}")]
+    Unknown {
+        /// What happened instead.
+        reason: String,
+    },
+    /// The broker can not be reached, or can not work now.
+    #[error("the broker is not available: {reason}")]
+    Unavailable {
+        /// What went wrong.
+        reason: String,
+    },
+    /// Nothing stores events on this subject.
+    #[error("nothing stores events on `{subject}`: make a stream for it, or mend the subject")]
+    NoStream {
+        /// The subject or filter.
+        subject: String,
+    },
+    /// There is no room for it.
+    #[error("there is no room: {reason}")]
+    Full {
+        /// Which limit was reached.
+        reason: String,
+    },
+    /// The credentials do not allow it.
+    #[error("not permitted: {reason}")]
+    Denied {
+        /// What was not permitted.
+        reason: String,
+    },
+    /// The broker or its version can not do it.
+    #[error("not supported: {reason}")]
+    Unsupported {
+        /// What is needed, and what there is.
+        reason: String,
+    },
+}

@@ -1,0 +1,166 @@
+//! `#[handler]` on an `async fn`.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::parse::{ParseStream, Parser};
+use syn::spanned::Spanned;
+use syn::{Error, FnArg, Item, ItemFn, Result, ReturnType, Safety, Signature, Type};
+
+use crate::options::{self, Given};
+
+const OPTIONS: &[&str] = &["name", "concurrency", "timeout", "retry", "start"];
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let function = function(item)?;
+    let parse = |input: ParseStream<'_>| options::parse(input, OPTIONS);
+    let given = parse.parse2(args)?;
+    let settings = given.iter().map(setting).collect::<Result<Vec<_>>>()?;
+    let (event, parameters) = parameters(&function.sig)?;
+    Ok(emit(&function, &settings, event, &parameters))
+}
+
+fn function(item: TokenStream) -> Result<ItemFn> {
+    let function = match syn::parse2(item)? {
+        Item::Fn(function) => function,
+        other => {
+            return Err(Error::new_spanned(
+                first_token(&other),
+                "`#[handler]` goes on an `async fn`",
+            ));
+        }
+    };
+    let signature = &function.sig;
+    if signature.asyncness.is_none() {
+        return Err(Error::new(signature.fn_token.span, "a handler is an `async fn`"));
+    }
+    if let Safety::Unsafe(keyword) = &signature.safety {
+        return Err(Error::new_spanned(
+            keyword,
+            "a handler can not be `unsafe`: nobody could keep its promise",
+        ));
+    }
+    if let Some(abi) = &signature.abi {
+        return Err(Error::new_spanned(abi, "a handler is a Rust function"));
+    }
+    if !signature.generics.params.is_empty() {
+        let message = "a handler can not be generic: it is registered once, for one type of event";
+        return Err(Error::new_spanned(&signature.generics, message));
+    }
+    Ok(function)
+}
+
+fn first_token(item: &Item) -> TokenStream {
+    quote!(#item).into_iter().take(1).collect()
+}
+
+/// One call on the options.
+fn setting(given: &Given) -> Result<TokenStream> {
+    let name = &given.name;
+    let value = match name.to_string().as_str() {
+        "name" => {
+            let text = given.text()?;
+            let name = text.value();
+            if name.is_empty()
+                || name.len() > 64
+                || !name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'))
+            {
+                return Err(Error::new(text.span(), "a name has 1 to 64 of `a-z`, `0-9` and `-`"));
+            }
+            quote!(#text)
+        }
+        "concurrency" => given.number().map(|number| quote!(#number))?,
+        "timeout" => given.code("Duration::from_secs(20)").map(|code| quote!(#code))?,
+        "retry" => given.code("Retry::exponential(SECOND, MINUTE)").map(|code| quote!(#code))?,
+        _ => given.code("Start::Now").map(|code| quote!(#code))?,
+    };
+    Ok(quote_spanned!(value.span()=> .#name(#value)))
+}
+
+/// The event's type, and those of the rest.
+fn parameters(signature: &Signature) -> Result<(&Type, Vec<&Type>)> {
+    let mut types = Vec::new();
+    for input in &signature.inputs {
+        let input = match input {
+            FnArg::Receiver(receiver) => {
+                let message = "a handler is a free function; shared values come as `State<T>`";
+                return Err(Error::new_spanned(receiver, message));
+            }
+            FnArg::Typed(input) => input,
+        };
+        match &*input.ty {
+            Type::ImplTrait(ty) => {
+                return Err(Error::new_spanned(ty, "a handler names the types of its parameters"));
+            }
+            Type::Reference(ty) => {
+                let message = "a handler takes its event and its parameters by value";
+                return Err(Error::new_spanned(ty, message));
+            }
+            ty => types.push(ty),
+        }
+    }
+    match types.split_first() {
+        Some((event, parameters)) => Ok((event, parameters.to_vec())),
+        None => {
+            let message = format!(
+                "a handler takes its event first: `async fn {}(event: …)`",
+                signature.ident
+            );
+            Err(Error::new(signature.ident.span(), message))
+        }
+    }
+}
+
+fn emit(
+    function: &ItemFn,
+    settings: &[TokenStream],
+    event: &Type,
+    parameters: &[&Type],
+) -> TokenStream {
+    let ItemFn { vis, sig, attrs, .. } = function;
+    let cfg: Vec<_> = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
+    let (name, text) = (&sig.ident, sig.ident.to_string());
+    let text = text.trim_start_matches("r#");
+    let output = match &sig.output {
+        ReturnType::Default => quote!(()),
+        ReturnType::Type(_, ty) => quote!(#ty),
+    };
+    let requires = parameters
+        .iter()
+        .map(|ty| quote_spanned!(ty.span()=> <#ty as ::bus_core::Parameter>::requires(needs);));
+    let reads = parameters
+        .iter()
+        .map(|ty| quote_spanned!(ty.span()=> <#ty as ::bus_core::Parameter>::read(&ctx)?));
+    let define = quote_spanned!(event.span()=> ::bus_core::HandlerDef::new::<#event>);
+    let event = quote_spanned!(event.span()=> ::bus_core::__private::event::<#event>(&ctx)?);
+    let outcome = quote_spanned!(output.span()=> ::bus_core::__private::outcome::<#output>);
+    quote! {
+        #(#cfg)*
+        #[doc(hidden)]
+        #[allow(non_camel_case_types, dead_code)]
+        #vis struct #name {}
+
+        #(#cfg)*
+        impl ::bus_core::__private::Declared for #name {
+            const DEF: &'static ::bus_core::HandlerDef = &#define(
+                ::bus_core::__private::Site {
+                    name: #text,
+                    package: ::core::env!("CARGO_PKG_NAME"),
+                    version: ::core::env!("CARGO_PKG_VERSION"),
+                    module: ::core::module_path!(),
+                    file: ::core::file!(),
+                    line: ::core::line!(),
+                },
+                ::bus_core::Options::new() #(#settings)*,
+                |needs| { let _ = &needs; #(#requires)* },
+                |ctx| ::std::boxed::Box::pin(async move {
+                    #outcome(::bus_core::__private::send(#name(#event, #(#reads),*)).await)
+                }),
+            );
+        }
+
+        #(#cfg)*
+        ::bus_core::__private::inventory::submit! {
+            ::bus_core::__private::Registered(<#name as ::bus_core::__private::Declared>::DEF)
+        }
+    }
+}
