@@ -32,7 +32,7 @@
 //! | | |
 //! | --- | --- |
 //! | what travels | [`subject`] [`codec`] [`event`] [`envelope`] |
-//! | what a transport writes | [`answer`] [`settle`] [`delivery`] [`operator`] [`transport`] |
+//! | what a transport writes | [`answer`] [`settle`] [`delivery`] `group` [`operator`] [`transport`] |
 //! | sending | [`middleware`] [`publish`] |
 //! | what an application writes | [`failure`] [`retry`] [`parameter`] [`handler`] [`registry`] |
 //! | what joins them | `dispatch`, [`service`] |
@@ -49,6 +49,7 @@ pub mod subject;
 pub mod answer;
 mod clock;
 pub mod delivery;
+mod group;
 pub mod operator;
 pub mod settle;
 pub mod transport;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::envelope::Envelope;
+use crate::group::GroupName;
 use crate::settle::{Failed, Reason};
-use crate::transport::{GroupName, TransportError};
 
 /// What operators need; a trait of its own, so that writing a transport stays small.
 #[async_trait]
@@ -113,7 +113,10 @@ pub enum OperatorError {
         /// The id that was asked for.
         id: DeadLetterId,
     },
-    /// The transport failed.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
+    /// The broker can not be reached, or refuses.
+    #[error("the broker does not do it: {reason}")]
+    Unavailable {
+        /// What went wrong.
+        reason: String,
+    },
 }

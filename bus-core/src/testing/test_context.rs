@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::test_bus::TestBus;
 use crate::context::{Context, Desk};
 use crate::delivery::History;
+use crate::envelope::Envelope;
 use crate::event::Event;
 use crate::publish::PublishError;
 use crate::state::States;
@@ -33,7 +34,7 @@ use crate::transport::GroupName;
 #[derive(Debug)]
 pub struct TestContext {
     test: TestBus,
-    envelope: crate::Envelope,
+    envelope: Envelope,
     history: History,
 }
 
@@ -52,7 +53,7 @@ impl TestContext {
     }
 
     /// Changes the envelope: id, key, headers.
-    pub fn with(mut self, change: impl FnOnce(&mut crate::Envelope)) -> Self {
+    pub fn with(mut self, change: impl FnOnce(&mut Envelope)) -> Self {
         change(&mut self.envelope);
         self
     }
