@@ -22,6 +22,14 @@ impl<T> Answer<T> {
     pub fn later(result: impl Future<Output = T> + Send + 'static) -> Self {
         Self(Either::Right(Box::pin(result)))
     }
+
+    /// The result if it is there, else the answer as it was.
+    pub fn into_now(self) -> Result<T, Self> {
+        match self.0 {
+            Either::Left(ready) => Ok(ready.into_inner()),
+            later @ Either::Right(_) => Err(Self(later)),
+        }
+    }
 }
 
 impl<T> Future for Answer<T> {

@@ -1,5 +1,6 @@
 //! One clock for everything that waits, and the ids that are made by it.
 
+#[cfg(feature = "testing")]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -22,6 +23,7 @@ enum Kind {
     /// The time of tokio, which a test can pause; ids from a seed.
     Seeded { start: Instant, ids: Mutex<u64> },
     /// Moved by hand, in nanoseconds; ids from a seed.
+    #[cfg(feature = "testing")]
     Manual { now: AtomicU64, ids: Mutex<u64> },
 }
 
@@ -34,6 +36,7 @@ impl Clock {
         Self(Arc::new(Kind::Seeded { start: Instant::now(), ids: Mutex::new(mix(seed)) }))
     }
 
+    #[cfg(feature = "testing")]
     pub(crate) fn manual(seed: u64) -> Self {
         Self(Arc::new(Kind::Manual { now: AtomicU64::new(0), ids: Mutex::new(mix(seed)) }))
     }
@@ -42,6 +45,7 @@ impl Clock {
     pub(crate) fn elapsed(&self) -> Duration {
         match &*self.0 {
             Kind::System { start } | Kind::Seeded { start, .. } => start.elapsed(),
+            #[cfg(feature = "testing")]
             Kind::Manual { now, .. } => Duration::from_nanos(now.load(Ordering::SeqCst)),
         }
     }
@@ -54,10 +58,11 @@ impl Clock {
         }
     }
 
-    /// When tokio's clock will show `at`; `None` where only a hand moves the clock.
+    /// When tokio's clock will show `at`; `None` if it never will, or only a hand moves the clock.
     pub(crate) fn instant(&self, at: Duration) -> Option<Instant> {
         match &*self.0 {
-            Kind::System { start } | Kind::Seeded { start, .. } => Some(*start + at),
+            Kind::System { start } | Kind::Seeded { start, .. } => start.checked_add(at),
+            #[cfg(feature = "testing")]
             Kind::Manual { .. } => None,
         }
     }
@@ -72,8 +77,11 @@ impl Clock {
     }
 
     pub(crate) fn next_id(&self) -> EventId {
-        let (Kind::Seeded { ids, .. } | Kind::Manual { ids, .. }) = &*self.0 else {
-            return EventId::now();
+        let ids = match &*self.0 {
+            Kind::System { .. } => return EventId::now(),
+            Kind::Seeded { ids, .. } => ids,
+            #[cfg(feature = "testing")]
+            Kind::Manual { ids, .. } => ids,
         };
         let mut bits = ids.lock().unwrap_or_else(PoisonError::into_inner);
         *bits = bits.wrapping_add(1);

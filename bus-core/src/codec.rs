@@ -1,5 +1,6 @@
 //! Event ⇄ payload.
 
+use std::cell::Cell;
 use std::error::Error;
 
 use serde::Serialize;
@@ -44,11 +45,28 @@ fn at(path: &Option<String>) -> String {
 #[derive(Clone, Copy, Debug)]
 pub struct Json;
 
+thread_local! {
+    /// Where this thread encodes, so that the buffer grows once and not for every event.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A thread keeps no larger buffer, in bytes, for one large event.
+const MAX_SCRATCH: usize = 64 * 1024;
+
 impl Codec for Json {
     const CONTENT_TYPE: &'static str = "application/json";
 
     fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
-        serde_json::to_vec(value).map_err(|error| CodecError::new(None, error))
+        // Taken, so that a value that encodes another one inside finds an empty one.
+        let mut scratch = SCRATCH.take();
+        scratch.clear();
+        let written = serde_json::to_writer(&mut scratch, value);
+        // A copy of just the right size becomes `Bytes` as it is; what grew step by step does not.
+        let bytes = scratch.as_slice().to_vec();
+        if scratch.capacity() <= MAX_SCRATCH {
+            SCRATCH.set(scratch);
+        }
+        written.map(|()| bytes).map_err(|error| CodecError::new(None, error))
     }
 
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {

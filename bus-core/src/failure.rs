@@ -1,8 +1,10 @@
 //! Whether an error is worth another try.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use crate::publish::PublishError;
@@ -73,17 +75,20 @@ pub struct HandlerError {
 
 impl HandlerError {
     /// An error that no retry can mend.
-    pub fn reject(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn reject(source: impl Into<Box<dyn Error + Send + Sync>> + 'static) -> Self {
         Self { verdict: Verdict::Reject, ..Self::from(source) }
     }
 
     /// An error that is worth another try, whatever it was declared to be.
-    pub fn retry(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn retry(source: impl Into<Box<dyn Error + Send + Sync>> + 'static) -> Self {
         Self { verdict: Verdict::Retry, ..Self::from(source) }
     }
 
     /// An error that is worth another try, but not before `delay`.
-    pub fn retry_after(delay: Duration, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn retry_after(
+        delay: Duration,
+        source: impl Into<Box<dyn Error + Send + Sync>> + 'static,
+    ) -> Self {
         Self { verdict: Verdict::RetryAfter(delay), ..Self::from(source) }
     }
 
@@ -108,7 +113,7 @@ impl HandlerError {
     }
 
     /// An event that does not decode now will not decode on the next attempt.
-    pub(crate) fn undecodable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn undecodable(source: impl Into<Box<dyn Error + Send + Sync>> + 'static) -> Self {
         Self { reason: Reason::Undecodable, ..Self::reject(source).classed("decode") }
     }
 
@@ -124,10 +129,12 @@ impl HandlerError {
     }
 }
 
-impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for HandlerError {
+impl<E: Into<Box<dyn Error + Send + Sync>> + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
+        let inside = declared_inside(&error);
         let source = error.into();
-        let (verdict, class) = declared(&*source).unwrap_or((Verdict::Retry, OTHER));
+        let declared = inside.or_else(|| declared(&*source));
+        let (verdict, class) = declared.unwrap_or((Verdict::Retry, OTHER));
         Self { verdict, class, reason: Reason::Rejected, source }
     }
 }
@@ -171,7 +178,21 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 /// The outermost declared failure of the chain decides.
 fn declared(error: &(dyn Error + 'static)) -> Option<Declared> {
     let look = |error| inventory::iter::<FailureDef>().find_map(|def| (def.look)(error));
-    causes(error).find_map(look)
+    causes(error).find_map(|error| {
+        // An `io::Error` names the cause of what it holds as its own, and so skips it.
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        look(error).or_else(|| look(held?))
+    })
+}
+
+/// `anyhow` hides what it holds once it has become a box, so it is asked before.
+fn declared_inside(error: &dyn Any) -> Option<Declared> {
+    #[cfg(feature = "anyhow")]
+    if let Some(error) = error.downcast_ref::<anyhow::Error>() {
+        return declared(error.as_ref());
+    }
+    let _ = error;
+    None
 }
 
 /// What `#[derive(Failure)]` registers.

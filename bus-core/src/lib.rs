@@ -34,7 +34,7 @@
 //! | what travels | [`subject`] [`codec`] [`event`] [`envelope`] |
 //! | what a transport writes | [`answer`] [`settle`] [`delivery`] `group` [`operator`] [`transport`] |
 //! | sending | [`middleware`] [`publish`] |
-//! | what an application writes | [`failure`] [`retry`] [`parameter`] [`handler`] [`registry`] |
+//! | what an application writes | [`failure`] [`retry`] [`parameter`] [`mod@handler`] [`registry`] |
 //! | what joins them | `dispatch`, [`service`] |
 //! | on top | [`memory`], `testing` |
 

@@ -27,6 +27,13 @@ mod broker;
 mod group;
 #[cfg(feature = "testing")]
 pub mod history;
+#[cfg(not(feature = "testing"))]
+#[path = "memory/silent.rs"]
+mod history;
+mod letters;
+mod routes;
+#[cfg(feature = "testing")]
+mod spy;
 mod subscription;
 mod window;
 
@@ -107,6 +114,18 @@ impl Memory {
     /// A bus on this broker, with its clock and its ids.
     pub fn bus(&self) -> Bus {
         Bus::with_clock(Arc::new(self.clone()), self.0.clock.clone())
+    }
+
+    /// Records from here on what happens; see [`history`](Self::history).
+    #[cfg(feature = "testing")]
+    pub fn record(&self) {
+        self.broker(|broker| broker.recorder.on = true);
+    }
+
+    /// What happened since [`record`](Self::record), in order; at most a million facts.
+    #[cfg(feature = "testing")]
+    pub fn history(&self) -> Vec<history::Fact> {
+        self.broker(|broker| broker.recorder.facts.clone())
     }
 
     #[cfg(feature = "testing")]

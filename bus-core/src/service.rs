@@ -193,7 +193,8 @@ impl Service {
     pub async fn run(self) -> Result<(), Error> {
         let signal = signals::first()?;
         let running = self.start().await?;
-        info!(signal = signal.await, "stopping");
+        let signal = signal.await;
+        info!(signal, "stopping");
         let report = running.stop().await;
         if report.abandoned > 0 { Err(Error::Abandoned(report)) } else { Ok(()) }
     }

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::Path;
 use syn::Result;
 
@@ -12,13 +12,26 @@ pub(crate) fn expand(path: TokenStream) -> Result<TokenStream> {
     let links = dependencies(arguments());
     let path: Option<Path> = if path.is_empty() { None } else { Some(syn::parse2(path)?) };
     // A module that does not exist is rustc's to underline.
-    let exists = path.iter().map(|path| quote!(#[allow(unused_imports)] use #path as _;));
+    let exists = path.iter().map(|path| {
+        let end = path.segments.last().map_or_else(Span::call_site, |segment| segment.ident.span());
+        quote_spanned!(end=> #[allow(unused_imports)] use #path as _;)
+    });
+    let relative = path.as_ref().is_some_and(|path| is_relative(path, &links));
     let text = path.to_token_stream().to_string().replace(' ', "");
+    let text = if relative { format!("self::{text}") } else { text };
     Ok(quote!({
         #(#[allow(unused_extern_crates, clippy::single_component_path_imports)] extern crate #links as _;)*
         #(#exists)*
         ::bus_core::Handlers::discovered(::core::module_path!(), #text)
     }))
+}
+
+/// Whether a path begins with a module that is in scope here.
+fn is_relative(path: &Path, crates: &[Ident]) -> bool {
+    let first = path.segments.first().map(|segment| &segment.ident);
+    let anchored = |first: &Ident| first == "crate" || first == "self" || first == "super";
+    path.leading_colon.is_none()
+        && first.is_some_and(|first| !anchored(first) && !crates.contains(first))
 }
 
 /// The command line of the running rustc, response files included.

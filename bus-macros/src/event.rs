@@ -2,7 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Data, DeriveInput, Error, Field, Fields, LitStr, Result};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Data, DeriveInput, Error, Field, Fields, Index, LitStr, Result};
 
 use crate::options::{self, Given};
 use crate::subject;
@@ -11,6 +13,10 @@ const OPTIONS: &[&str] = &["subject", "type", "version", "codec"];
 
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let item: DeriveInput = syn::parse2(item)?;
+    Ok(implement(&item).unwrap_or_else(|error| stand_in(&item, &error)))
+}
+
+fn implement(item: &DeriveInput) -> Result<TokenStream> {
     if !item.generics.params.is_empty() {
         let message = "an event can not be generic: its name and its subject belong to one type";
         return Err(Error::new_spanned(&item.generics, message));
@@ -23,7 +29,7 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
         }
     };
     let given = options::of(&item.attrs, "event", OPTIONS)?;
-    let subject = subject_of(&item, &given)?;
+    let subject = subject_of(item, &given)?;
     let values = values(subject, fields)?;
     let type_name = type_name(subject, &given)?;
     let version = version(&given)?;
@@ -31,24 +37,55 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let key = key(&item.data)?;
     let name = &item.ident;
     Ok(quote! {
-        #[automatically_derived]
-        impl ::bus_core::Event for #name {
-            const TYPE: &'static str = #type_name;
-            const VERSION: u32 = #version;
-            const SUBJECT: ::bus_core::Template = ::bus_core::Template::literal(#subject);
-            type Codec = #codec;
+        // The type may be deprecated, and stays an event.
+        #[allow(deprecated)]
+        const _: () = {
+            #[automatically_derived]
+            impl ::bus_core::Event for #name {
+                const TYPE: &'static str = #type_name;
+                const VERSION: u32 = #version;
+                const SUBJECT: ::bus_core::Template = ::bus_core::Template::literal(#subject);
+                type Codec = #codec;
 
-            fn subject(&self) -> ::core::result::Result<::bus_core::Subject, ::bus_core::subject::InvalidSubject> {
-                Self::SUBJECT.fill(&[#(#values),*])
+                fn subject(&self) -> ::core::result::Result<::bus_core::Subject, ::bus_core::subject::InvalidSubject> {
+                    // Not `Self::SUBJECT`, which would say once more which trait of serde is missing.
+                    const SUBJECT: ::bus_core::Template = ::bus_core::Template::literal(#subject);
+                    SUBJECT.fill(&[#(#values),*])
+                }
+
+                #key
             }
 
-            #key
-        }
-
-        ::bus_core::__private::inventory::submit! {
-            ::bus_core::event::EventDef::of::<#name>()
-        }
+            ::bus_core::__private::inventory::submit! {
+                ::bus_core::event::EventDef::of::<#name>()
+            }
+        };
     })
+}
+
+/// The message, and an implementation that spares the places where the type is used a second one.
+fn stand_in(item: &DeriveInput, error: &Error) -> TokenStream {
+    let message = error.to_compile_error();
+    // Its bounds are not known here.
+    if !item.generics.params.is_empty() || matches!(item.data, Data::Union(_)) {
+        return message;
+    }
+    let name = &item.ident;
+    quote! {
+        #message
+
+        #[automatically_derived]
+        impl ::bus_core::Event for #name {
+            const TYPE: &'static str = "";
+            const VERSION: u32 = 1;
+            const SUBJECT: ::bus_core::Template = ::bus_core::Template::literal("stand.in");
+            type Codec = ::bus_core::codec::Json;
+
+            fn subject(&self) -> ::core::result::Result<::bus_core::Subject, ::bus_core::subject::InvalidSubject> {
+                ::bus_core::Subject::parse("stand.in")
+            }
+        }
+    }
 }
 
 fn find<'a>(given: &'a [Given], name: &str) -> Option<&'a Given> {
@@ -66,7 +103,7 @@ fn values(subject: &LitStr, fields: Option<&Fields>) -> Result<Vec<TokenStream>>
         let field = fields
             .into_iter()
             .flatten()
-            .find(|field| field.ident.as_ref().is_some_and(|ident| *ident == name));
+            .find(|field| field.ident.as_ref().is_some_and(|ident| ident.unraw() == name));
         let Some(ident) = field.and_then(|field| field.ident.as_ref()) else {
             let message = format!("the subject has `{{{name}}}`, and there is no such field");
             return Err(Error::new(subject.span(), message));
@@ -123,7 +160,8 @@ fn key(data: &Data) -> Result<TokenStream> {
     Ok(key.map_or_else(TokenStream::new, |member| {
         quote! {
             fn key(&self) -> ::core::option::Option<::std::string::String> {
-                ::core::option::Option::Some(::std::string::ToString::to_string(&self.#member))
+                let key: &dyn ::core::fmt::Display = #member;
+                ::core::option::Option::Some(::std::string::ToString::to_string(key))
             }
         }
     }))
@@ -139,10 +177,11 @@ fn all_fields(data: &Data) -> Vec<&Field> {
 
 fn member(field: &Field, at: usize) -> TokenStream {
     match &field.ident {
-        Some(ident) => quote!(#ident),
+        Some(ident) => quote_spanned!(ident.span()=> &self.#ident),
         None => {
-            let index = syn::Index::from(at);
-            quote!(#index)
+            let span = field.ty.span();
+            let index = Index { index: at as u32, span };
+            quote_spanned!(span=> &self.#index)
         }
     }
 }

@@ -11,6 +11,10 @@ const OPTIONS: &[&str] = &["retry", "retry_after", "reject", "inherit", "verdict
 
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let item: DeriveInput = syn::parse2(item)?;
+    Ok(implement(&item).unwrap_or_else(|error| stand_in(&item, &error)))
+}
+
+fn implement(item: &DeriveInput) -> Result<TokenStream> {
     if !item.generics.params.is_empty() {
         let message =
             "a generic error can not be registered, and its verdict would be lost behind `?`";
@@ -37,30 +41,60 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     Ok(emit(&item.ident, &arms))
 }
 
+/// The message, and an implementation that spares the places where the type is used a second one.
+fn stand_in(item: &DeriveInput, error: &Error) -> TokenStream {
+    let message = error.to_compile_error();
+    // Its bounds are not known here.
+    if !item.generics.params.is_empty() || matches!(item.data, Data::Union(_)) {
+        return message;
+    }
+    let name = &item.ident;
+    quote! {
+        #message
+
+        #[automatically_derived]
+        impl ::bus_core::Failure for #name {
+            fn verdict(&self) -> ::bus_core::Verdict {
+                ::bus_core::Verdict::Retry
+            }
+
+            fn class(&self) -> ::std::borrow::Cow<'static, str> {
+                ::std::borrow::Cow::Borrowed("")
+            }
+
+            fn derived(_: ::bus_core::__private::Derived) {}
+        }
+    }
+}
+
 fn emit(name: &Ident, arms: &[Arm]) -> TokenStream {
     let verdicts = arms.iter().map(|Arm { pattern, verdict, .. }| quote!(#pattern => #verdict));
     let classes = arms.iter().map(|Arm { pattern, class, .. }| quote!(#pattern => #class));
     // An empty enum has no arms, and a match by reference needs one.
     let none = arms.is_empty().then(|| quote!(_ => match *self {}));
     quote! {
-        #[automatically_derived]
-        impl ::bus_core::Failure for #name {
-            #[allow(unused_variables)]
-            fn verdict(&self) -> ::bus_core::Verdict {
-                match self { #(#verdicts,)* #none }
+        // The type may be deprecated, and stays a failure.
+        #[allow(deprecated)]
+        const _: () = {
+            #[automatically_derived]
+            impl ::bus_core::Failure for #name {
+                #[allow(unused_variables)]
+                fn verdict(&self) -> ::bus_core::Verdict {
+                    match self { #(#verdicts,)* #none }
+                }
+
+                #[allow(unused_variables)]
+                fn class(&self) -> ::std::borrow::Cow<'static, str> {
+                    match self { #(#classes,)* #none }
+                }
+
+                fn derived(_: ::bus_core::__private::Derived) {}
             }
 
-            #[allow(unused_variables)]
-            fn class(&self) -> ::std::borrow::Cow<'static, str> {
-                match self { #(#classes,)* #none }
+            ::bus_core::__private::inventory::submit! {
+                ::bus_core::__private::FailureDef::of::<#name>()
             }
-
-            fn derived(_: ::bus_core::__private::Derived) {}
-        }
-
-        ::bus_core::__private::inventory::submit! {
-            ::bus_core::__private::FailureDef::of::<#name>()
-        }
+        };
     }
 }
 

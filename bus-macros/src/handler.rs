@@ -2,9 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Item, ItemFn, Result, ReturnType, Safety, Signature, Type};
+use syn::{Attribute, Error, FnArg, Item, ItemFn, Result, ReturnType, Safety, Signature, Type};
 
 use crate::options::{self, Given};
 
@@ -12,13 +13,13 @@ const OPTIONS: &[&str] = &["name", "concurrency", "timeout", "retry", "start"];
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let function = function(item)?;
-    let parse = |input: ParseStream<'_>| options::parse(input, OPTIONS);
-    let given = parse.parse2(args)?;
-    let settings = given.iter().map(setting).collect::<Result<Vec<_>>>()?;
-    let (event, parameters) = parameters(&function.sig)?;
-    Ok(emit(&function, &settings, event, &parameters))
+    let definition = definition(args, &function.sig);
+    let submit = definition.is_ok().then(|| submit(&function));
+    let declare = declare(&function, definition.unwrap_or_else(Error::into_compile_error));
+    Ok(quote!(#declare #submit))
 }
 
+/// The function, on which a type of the same name may stand.
 fn function(item: TokenStream) -> Result<ItemFn> {
     let function = match syn::parse2(item)? {
         Item::Fn(function) => function,
@@ -29,7 +30,14 @@ fn function(item: TokenStream) -> Result<ItemFn> {
             ));
         }
     };
-    let signature = &function.sig;
+    if let Some(FnArg::Receiver(receiver)) = function.sig.inputs.first() {
+        let message = "a handler is a free function; shared values come as `State<T>`";
+        return Err(Error::new_spanned(receiver, message));
+    }
+    Ok(function)
+}
+
+fn check(signature: &Signature) -> Result<()> {
     if signature.asyncness.is_none() {
         return Err(Error::new(signature.fn_token.span, "a handler is an `async fn`"));
     }
@@ -46,7 +54,7 @@ fn function(item: TokenStream) -> Result<ItemFn> {
         let message = "a handler can not be generic: it is registered once, for one type of event";
         return Err(Error::new_spanned(&signature.generics, message));
     }
-    Ok(function)
+    Ok(())
 }
 
 fn first_token(item: &Item) -> TokenStream {
@@ -80,13 +88,8 @@ fn setting(given: &Given) -> Result<TokenStream> {
 fn parameters(signature: &Signature) -> Result<(&Type, Vec<&Type>)> {
     let mut types = Vec::new();
     for input in &signature.inputs {
-        let input = match input {
-            FnArg::Receiver(receiver) => {
-                let message = "a handler is a free function; shared values come as `State<T>`";
-                return Err(Error::new_spanned(receiver, message));
-            }
-            FnArg::Typed(input) => input,
-        };
+        // A receiver was refused before.
+        let FnArg::Typed(input) = input else { continue };
         match &*input.ty {
             Type::ImplTrait(ty) => {
                 return Err(Error::new_spanned(ty, "a handler names the types of its parameters"));
@@ -98,29 +101,31 @@ fn parameters(signature: &Signature) -> Result<(&Type, Vec<&Type>)> {
             ty => types.push(ty),
         }
     }
+    let first =
+        || format!("a handler takes its event first: `async fn {}(event: …)`", signature.ident);
     match types.split_first() {
+        Some((event, _)) if is_no_event(event) => Err(Error::new_spanned(event, first())),
         Some((event, parameters)) => Ok((event, parameters.to_vec())),
-        None => {
-            let message = format!(
-                "a handler takes its event first: `async fn {}(event: …)`",
-                signature.ident
-            );
-            Err(Error::new(signature.ident.span(), message))
-        }
+        None => Err(Error::new(signature.ident.span(), first())),
     }
 }
 
-fn emit(
-    function: &ItemFn,
-    settings: &[TokenStream],
-    event: &Type,
-    parameters: &[&Type],
-) -> TokenStream {
-    let ItemFn { vis, sig, attrs, .. } = function;
-    let cfg: Vec<_> = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
-    let (name, text) = (&sig.ident, sig.ident.to_string());
-    let text = text.trim_start_matches("r#");
-    let output = match &sig.output {
+/// Spares a second message, that the event is no parameter, where the order is wrong.
+fn is_no_event(ty: &Type) -> bool {
+    let Type::Path(path) = ty else { return false };
+    path.path.segments.last().is_some_and(|last| {
+        last.ident == "Context" || (last.ident == "State" && !last.arguments.is_empty())
+    })
+}
+
+/// The `HandlerDef`, as an expression.
+fn definition(args: TokenStream, signature: &Signature) -> Result<TokenStream> {
+    check(signature)?;
+    let given = Parser::parse2(|input: ParseStream<'_>| options::parse(input, OPTIONS), args)?;
+    let settings = given.iter().map(setting).collect::<Result<Vec<_>>>()?;
+    let (event, parameters) = parameters(signature)?;
+    let (name, text) = (&signature.ident, signature.ident.unraw().to_string());
+    let output = match &signature.output {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => quote!(#ty),
     };
@@ -133,6 +138,30 @@ fn emit(
     let define = quote_spanned!(event.span()=> ::bus_core::HandlerDef::new::<#event>);
     let event = quote_spanned!(event.span()=> ::bus_core::__private::event::<#event>(&ctx)?);
     let outcome = quote_spanned!(output.span()=> ::bus_core::__private::outcome::<#output>);
+    let call = quote_spanned!(name.span()=> #name(#event, #(#reads),*));
+    Ok(quote! {
+        &#define(
+            ::bus_core::__private::Site {
+                name: #text,
+                package: ::core::env!("CARGO_PKG_NAME"),
+                version: ::core::env!("CARGO_PKG_VERSION"),
+                module: ::core::module_path!(),
+                file: ::core::file!(),
+                line: ::core::line!(),
+            },
+            ::bus_core::Options::new() #(#settings)*,
+            |needs| { let _ = &needs; #(#requires)* },
+            |ctx| ::std::boxed::Box::pin(async move {
+                #outcome(::bus_core::__private::send(#call).await)
+            }),
+        )
+    })
+}
+
+/// The type of the function's name. It stands there also if the definition is an error: so that
+/// `handlers![..]` adds no second one.
+fn declare(function: &ItemFn, definition: TokenStream) -> TokenStream {
+    let (cfg, vis, name) = (cfg(function), &function.vis, &function.sig.ident);
     quote! {
         #(#cfg)*
         #[doc(hidden)]
@@ -141,26 +170,21 @@ fn emit(
 
         #(#cfg)*
         impl ::bus_core::__private::Declared for #name {
-            const DEF: &'static ::bus_core::HandlerDef = &#define(
-                ::bus_core::__private::Site {
-                    name: #text,
-                    package: ::core::env!("CARGO_PKG_NAME"),
-                    version: ::core::env!("CARGO_PKG_VERSION"),
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                },
-                ::bus_core::Options::new() #(#settings)*,
-                |needs| { let _ = &needs; #(#requires)* },
-                |ctx| ::std::boxed::Box::pin(async move {
-                    #outcome(::bus_core::__private::send(#name(#event, #(#reads),*)).await)
-                }),
-            );
+            const DEF: &'static ::bus_core::HandlerDef = { #definition };
         }
+    }
+}
 
+fn submit(function: &ItemFn) -> TokenStream {
+    let (cfg, name) = (cfg(function), &function.sig.ident);
+    quote! {
         #(#cfg)*
         ::bus_core::__private::inventory::submit! {
             ::bus_core::__private::Registered(<#name as ::bus_core::__private::Declared>::DEF)
         }
     }
+}
+
+fn cfg(function: &ItemFn) -> Vec<&Attribute> {
+    function.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
 }

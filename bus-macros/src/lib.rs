@@ -1,7 +1,8 @@
 //! The macros of `bus-core`; use them through it.
 //!
-//! Every macro re-emits the item it stands on, also when it fails: so that one mistake is one
-//! message, and not a second one about a name that went missing.
+//! Every macro re-emits the item it stands on, also when it fails, and then lets a stand-in take
+//! the place of what it would have made: so that one mistake is one message, and not a second one
+//! about a name or a trait that went missing.
 
 use proc_macro::TokenStream;
 
@@ -75,8 +76,9 @@ pub fn derive_failure(item: TokenStream) -> TokenStream {
 /// Every handler of every crate that this one depends on, or those of one module:
 /// `discover!()`, `discover!(crate::billing)`, `discover!(orders::handlers)`.
 ///
-/// A crate that no code names is not linked, and its handlers would be lost; this names all of
-/// them, the package's own library as well.
+/// A crate that no code names is not linked, and its handlers would be lost; this names all direct
+/// dependencies, and the package's own library. What those depend on is linked where they name it:
+/// a crate that only gathers others calls this too, or says `pub use orders;`.
 #[proc_macro]
 pub fn discover(path: TokenStream) -> TokenStream {
     finish(discover::expand(path.into()))

@@ -14,7 +14,8 @@ pub(crate) struct Given {
 
 impl Parse for Given {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let name = Ident::parse_any(input)?;
+        let name = Ident::parse_any(input)
+            .map_err(|error| Error::new(error.span(), "an option is written `name = value`"))?;
         let value = match input.parse::<Option<Token![=]>>()? {
             Some(_) => Some(input.parse()?),
             None => None,

@@ -1,35 +1,61 @@
 //! Handlers that block their thread must not starve others.
 //!
-//! A handler earns trust by polls that return quickly. While it is not trusted, each of its polls
-//! runs under `block_in_place`, which gives the thread's other tasks to another thread first;
-//! that costs microseconds, so it is not done for those that behave.
+//! A poll that runs under `block_in_place` gives the other tasks of its thread to another thread
+//! first. That costs a thread, so it is done only for handlers that are known to block, and for
+//! the first polls of each, one at a time, by which that becomes known.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 use tracing::warn;
 
-/// Quick polls in a row that make a handler trusted.
-const PROBATION: u32 = 64;
+/// Quick polls by which a new handler earns trust.
+const PROBATION: u32 = 8;
 
-/// A poll that takes longer blocks its thread: a hundred times what tokio's guide allows between
-/// two `.await`s at most.
-const BLOCKED: Duration = Duration::from_millis(10);
+/// A poll that takes longer than this has blocked its thread. Far above what a busy machine takes
+/// a thread away for.
+const BLOCKED: Duration = Duration::from_millis(50);
+
+/// What one slow poll counts against a handler; each quick one takes one off.
+const STRIKE: u32 = 64;
+
+/// Two slow polls close together, and the handler is known to block.
+const OUT: u32 = 2 * STRIKE;
 
 /// How well one handler behaves.
 pub(crate) struct Trust {
     handler: String,
-    /// Quick polls since the last slow one, up to [`PROBATION`].
-    quick: AtomicU32,
+    record: Mutex<Record>,
+}
+
+#[derive(Default)]
+struct Record {
+    /// Polls seen, up to [`PROBATION`].
+    polls: u32,
+    strikes: u32,
+    /// A poll on probation is under way, and these runs wait for its end.
+    on_trial: bool,
+    waiting: Vec<Waker>,
+}
+
+/// How a poll is to be run.
+enum Way {
+    Plainly,
+    InPlace,
+    /// The one poll at a time of a handler on probation.
+    OnTrial,
+    /// Not yet.
+    Wait,
 }
 
 impl Trust {
     pub(crate) fn new(handler: &str) -> Self {
-        Self { handler: handler.to_owned(), quick: AtomicU32::new(0) }
+        Self { handler: handler.to_owned(), record: Mutex::default() }
     }
 
     /// The same future, its polls watched.
@@ -39,30 +65,67 @@ impl Trust {
     ) -> impl Future<Output = F::Output> + Unpin {
         let threads = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
         poll_fn(move |cx| {
-            let (quick, begun) = (self.quick.load(Ordering::Relaxed), now());
-            let polled = if quick < PROBATION && threads {
-                block_in_place(|| Pin::new(&mut future).poll(cx))
-            } else {
-                Pin::new(&mut future).poll(cx)
+            let way = if threads { self.way(cx) } else { Way::Plainly };
+            let trial = matches!(way, Way::OnTrial).then(|| Trial(self));
+            let begun = now();
+            let polled = match way {
+                Way::Plainly => Pin::new(&mut future).poll(cx),
+                Way::InPlace | Way::OnTrial => block_in_place(|| Pin::new(&mut future).poll(cx)),
+                Way::Wait => return Poll::Pending,
             };
-            self.judge(quick, now() - begun);
+            self.judge(now() - begun);
+            drop(trial);
             polled
         })
     }
 
-    fn judge(&self, quick: u32, took: Duration) {
-        if took > BLOCKED {
-            if quick >= PROBATION || quick == 0 {
-                warn!(
-                    handler = self.handler,
-                    ?took,
-                    "blocks its thread; use `spawn_blocking` for such work"
-                );
-            }
-            self.quick.store(1, Ordering::Relaxed);
-        } else if quick < PROBATION {
-            self.quick.store(quick + 1, Ordering::Relaxed);
+    fn way(&self, cx: &Context<'_>) -> Way {
+        let mut record = self.lock();
+        if record.strikes >= OUT {
+            return Way::InPlace;
         }
+        if record.polls >= PROBATION {
+            return Way::Plainly;
+        }
+        if record.on_trial {
+            record.waiting.push(cx.waker().clone());
+            return Way::Wait;
+        }
+        record.on_trial = true;
+        Way::OnTrial
+    }
+
+    fn judge(&self, took: Duration) {
+        let mut record = self.lock();
+        record.polls = PROBATION.min(record.polls + 1);
+        if took <= BLOCKED {
+            record.strikes = record.strikes.saturating_sub(1);
+            return;
+        }
+        let known = record.strikes >= OUT;
+        record.strikes = (record.strikes + STRIKE).min(OUT + STRIKE);
+        if record.strikes >= OUT && !known {
+            warn!(
+                handler = self.handler,
+                ?took,
+                "blocks its thread; use `spawn_blocking` for such work"
+            );
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a poll on probation, also by a panic: the others may go on.
+struct Trial<'a>(&'a Trust);
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        let mut record = self.0.lock();
+        record.on_trial = false;
+        record.waiting.drain(..).for_each(Waker::wake);
     }
 }
 

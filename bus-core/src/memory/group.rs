@@ -59,11 +59,11 @@ pub(super) struct Members {
     delayed: BTreeMap<(Duration, u64), Entry>,
     /// Only looked up and counted, never walked in its order.
     held: HashMap<u64, Held>,
-    leases: BTreeMap<(Duration, u64), ()>,
+    /// No lease ends before this.
+    earliest: Option<Duration>,
     wakers: Vec<Waker>,
     tokens: u64,
     /// How many members there are.
-    #[cfg(feature = "testing")]
     pub(super) count: usize,
 }
 
@@ -79,10 +79,9 @@ impl Members {
             again: VecDeque::new(),
             delayed: BTreeMap::new(),
             held: HashMap::new(),
-            leases: BTreeMap::new(),
+            earliest: None,
             wakers: Vec::new(),
             tokens: 0,
-            #[cfg(feature = "testing")]
             count: 0,
         }
     }
@@ -121,7 +120,8 @@ impl Members {
             return Next::Wait { due: self.due() };
         };
         entry.deliveries += 1;
-        let (token, deadline) = (self.tokens, (!self.renew).then(|| now + self.lease));
+        let (token, deadline) =
+            (self.tokens, (!self.renew).then(|| now.saturating_add(self.lease)));
         self.tokens += 1;
         let (envelope, history) = (Arc::clone(&entry.envelope), entry.history);
         self.hold(token, Held { entry, begun: false, abandoned: false, deadline });
@@ -130,10 +130,10 @@ impl Members {
 
     /// A run begins: its lease is renewed no longer than its time-out allows.
     pub(super) fn begin(&mut self, token: u64, now: Duration) -> bool {
-        let Some(mut held) = self.unhold(token) else { return false };
+        let Some(mut held) = self.held.remove(&token) else { return false };
         held.begun = true;
         if self.renew {
-            held.deadline = Some(now + self.timeout + self.lease);
+            held.deadline = Some(now.saturating_add(self.timeout).saturating_add(self.lease));
         }
         self.hold(token, held);
         true
@@ -141,8 +141,8 @@ impl Members {
 
     /// Nobody renews it any more.
     pub(super) fn abandon(&mut self, token: u64, now: Duration) {
-        if let Some(mut held) = self.unhold(token) {
-            let end = now + self.lease;
+        if let Some(mut held) = self.held.remove(&token) {
+            let end = now.saturating_add(self.lease);
             held.deadline = Some(held.deadline.map_or(end, |deadline| deadline.min(end)));
             held.abandoned = true;
             self.hold(token, held);
@@ -153,7 +153,7 @@ impl Members {
 
     /// Takes out what is held under the token: it is settled.
     pub(super) fn take(&mut self, token: u64) -> Option<Entry> {
-        self.unhold(token).map(|held| held.entry)
+        self.held.remove(&token).map(|held| held.entry)
     }
 
     /// The entry that is held under the token.
@@ -172,16 +172,17 @@ impl Members {
     }
 
     pub(super) fn lag(&self, now: Duration) -> Lag {
-        let entries = || {
-            let queued = self.fresh.iter().chain(&self.again).chain(self.delayed.values());
-            queued.chain(self.held.values().map(|held| &held.entry))
+        let seen = || {
+            let back = self.again.iter().chain(self.delayed.values());
+            back.chain(self.held.values().map(|held| &held.entry))
         };
-        let oldest = entries().map(|entry| entry.stored).min();
+        // What nobody has seen stands in the order in which it was stored, however much it is.
+        let oldest = seen().chain(self.fresh.front()).map(|entry| entry.stored).min();
         Lag {
             waiting: (self.fresh.len() + self.again.len()) as u64,
             in_flight: self.held.len() as u64,
             delayed: self.delayed.len() as u64,
-            redelivered: entries().filter(|entry| entry.deliveries > 1).count() as u64,
+            redelivered: seen().filter(|entry| entry.deliveries > 1).count() as u64,
             oldest: oldest.map(|stored| now.saturating_sub(stored)),
         }
     }
@@ -199,8 +200,11 @@ impl Members {
     /// When the next delayed event or lease is due.
     pub(super) fn due(&self) -> Option<Duration> {
         let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
-        let lease = self.leases.first_key_value().map(|((due, _), ())| *due);
-        [delayed, lease].into_iter().flatten().min()
+        [delayed, self.lease_end()].into_iter().flatten().min()
+    }
+
+    fn lease_end(&self) -> Option<Duration> {
+        self.held.values().filter_map(|held| held.deadline).min()
     }
 
     fn return_due(&mut self, now: Duration) {
@@ -209,30 +213,29 @@ impl Members {
         {
             self.again.push_back(first.remove());
         }
-        while let Some(first) = self.leases.first_entry()
-            && first.key().0 <= now
-        {
-            let ((_, token), ()) = first.remove_entry();
+        if self.earliest.is_some_and(|earliest| earliest <= now) {
+            self.end_leases(now);
+        }
+    }
+
+    fn end_leases(&mut self, now: Duration) {
+        let ended = |(token, held): (&u64, &Held)| Some((held.deadline?, *token));
+        let mut ended: Vec<_> = self.held.iter().filter_map(ended).collect();
+        // The order of the table is not the same twice.
+        ended.sort_unstable();
+        for (_, token) in ended.into_iter().take_while(|(deadline, _)| *deadline <= now) {
             if let Some(mut held) = self.held.remove(&token) {
                 // A run that never ended counts; one that never began does not.
                 held.entry.history.attempts += u32::from(held.begun);
                 self.again.push_back(held.entry);
             }
         }
+        self.earliest = self.lease_end();
     }
 
     fn hold(&mut self, token: u64, held: Held) {
-        if let Some(deadline) = held.deadline {
-            self.leases.insert((deadline, token), ());
-        }
+        let earliest = self.earliest.into_iter().chain(held.deadline).min();
+        self.earliest = earliest;
         self.held.insert(token, held);
-    }
-
-    fn unhold(&mut self, token: u64) -> Option<Held> {
-        let held = self.held.remove(&token)?;
-        if let Some(deadline) = held.deadline {
-            self.leases.remove(&(deadline, token));
-        }
-        Some(held)
     }
 }

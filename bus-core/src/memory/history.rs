@@ -53,7 +53,27 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn add(&mut self, fact: impl FnOnce() -> Fact) {
+    pub(crate) fn published(&mut self, envelope: &Arc<Envelope>, duplicate: bool) {
+        self.add(|| Fact::Published { envelope: Arc::clone(envelope), duplicate });
+    }
+
+    pub(crate) fn delivered(&mut self, group: &GroupName, id: &EventId, attempt: u32) {
+        self.add(|| Fact::Delivered { group: group.clone(), id: id.clone(), attempt });
+    }
+
+    pub(crate) fn settled(&mut self, group: &GroupName, id: &EventId, settlement: &Settlement) {
+        self.add(|| {
+            let (group, id, settlement) = (group.clone(), id.clone(), settlement.clone());
+            Fact::Settled { group, id, settlement }
+        });
+    }
+
+    /// Something happened that is not worth a fact.
+    pub(crate) fn changed(&self) {
+        self.changed.notify_waiters();
+    }
+
+    fn add(&mut self, fact: impl FnOnce() -> Fact) {
         if !self.on {
             return;
         }
@@ -62,7 +82,7 @@ impl Recorder {
         } else {
             self.dropped += 1;
         }
-        self.changed.notify_waiters();
+        self.changed();
     }
 
     pub(crate) fn loses_answer(&mut self, group: &GroupName, id: &EventId) -> bool {

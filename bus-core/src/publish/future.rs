@@ -1,16 +1,19 @@
 //! A publish under way.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::consume_budget;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Bus, PublishError};
+use crate::answer::Answer;
 use crate::envelope::{Envelope, EventId};
 use crate::middleware::Next;
 use crate::transport::TransportError;
@@ -21,7 +24,7 @@ use crate::transport::TransportError;
 pub struct Publish {
     bus: Bus,
     draft: Option<Result<Envelope, PublishError>>,
-    sending: Option<BoxFuture<'static, Result<EventId, PublishError>>>,
+    sending: Option<BoxFuture<'static, Sent>>,
 }
 
 impl Publish {
@@ -77,10 +80,15 @@ impl Future for Publish {
     type Output = Result<EventId, PublishError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.draft.take() {
-            Some(Ok(envelope)) => self.sending = Some(send(self.bus.clone(), envelope).boxed()),
-            Some(Err(error)) => return Poll::Ready(Err(error)),
-            None => {}
+        if self.draft.is_some() {
+            // A transport that always answers at once must not keep others from their turn.
+            ready!(pin!(consume_budget()).poll(cx));
+        }
+        if let Some(draft) = self.draft.take() {
+            match begin(&self.bus, draft?) {
+                Begun::Done(result) => return Poll::Ready(result),
+                Begun::Sending(sending) => self.sending = Some(sending),
+            }
         }
         self.sending.as_mut().map_or(Poll::Pending, |sending| sending.poll_unpin(cx))
     }
@@ -92,56 +100,94 @@ impl std::fmt::Debug for Publish {
     }
 }
 
-async fn send(bus: Bus, envelope: Envelope) -> Result<EventId, PublishError> {
-    let limits = &bus.inner.limits;
-    let deadline = Instant::now() + limits.deadline;
-    // The permits live until the broker has answered.
-    let busy = |_| PublishError::Busy { waited: limits.deadline };
-    let _slot = take(&bus.inner.slots, 1, deadline).await.map_err(busy)?;
-    let bytes = envelope.size().min(limits.in_flight_bytes);
-    let _room = take(&bus.inner.room, bytes, deadline).await.map_err(busy)?;
-    if bus.inner.outgoing.is_empty() {
-        return hand_over(&bus, envelope, deadline).await;
+type Sent = Result<EventId, PublishError>;
+
+enum Begun {
+    Done(Sent),
+    Sending(BoxFuture<'static, Sent>),
+}
+
+/// Where there is room, no middleware, and a transport that answers at once, nothing is boxed.
+fn begin(bus: &Bus, envelope: Envelope) -> Begun {
+    let now = || {
+        let slot = Arc::clone(&bus.inner.slots).try_acquire_owned().ok()?;
+        let room =
+            Arc::clone(&bus.inner.room).try_acquire_many_owned(bytes(bus, &envelope)).ok()?;
+        bus.inner.outgoing.is_empty().then_some((slot, room))
+    };
+    let Some(permits) = now() else {
+        return Begun::Sending(send(bus.clone(), envelope).boxed());
+    };
+    let (id, limit) = (envelope.id.clone(), bus.inner.limits.deadline);
+    match store(bus, envelope) {
+        Err(error) => Begun::Done(Err(error)),
+        Ok(answer) => match answer.into_now() {
+            Ok(stored) => Begun::Done(sent(id, stored)),
+            Err(answer) => Begun::Sending(Box::pin(async move {
+                let _permits = permits;
+                wait(id, answer, Instant::now() + limit, limit).await
+            })),
+        },
     }
-    let end = |envelope| hand_over(&bus, envelope, deadline).boxed();
+}
+
+async fn send(bus: Bus, envelope: Envelope) -> Sent {
+    let limit = bus.inner.limits.deadline;
+    let deadline = Instant::now() + limit;
+    // The permits live until the broker has answered.
+    let busy = |_| PublishError::Busy { waited: limit };
+    let _slot = take(&bus.inner.slots, 1, deadline).await.map_err(busy)?;
+    let bytes = bytes(&bus, &envelope);
+    let _room = take(&bus.inner.room, bytes, deadline).await.map_err(busy)?;
+    let end = |envelope: Envelope| {
+        let (id, answer) = (envelope.id.clone(), store(&bus, envelope));
+        async move { wait(id, answer?, deadline, limit).await }.boxed()
+    };
     Next::new(&bus.inner.outgoing, end).run(envelope).await
+}
+
+/// What the event takes of the room for what is under way.
+fn bytes(bus: &Bus, envelope: &Envelope) -> u32 {
+    let bytes = envelope.size().min(bus.inner.limits.in_flight_bytes);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 struct Late;
 
 async fn take(
     semaphore: &Arc<Semaphore>,
-    permits: usize,
+    permits: u32,
     deadline: Instant,
 ) -> Result<OwnedSemaphorePermit, Late> {
-    let permits = u32::try_from(permits).unwrap_or(u32::MAX);
-    if let Ok(permit) = Arc::clone(semaphore).try_acquire_many_owned(permits) {
-        return Ok(permit);
-    }
     match timeout_at(deadline, Arc::clone(semaphore).acquire_many_owned(permits)).await {
-        Ok(Ok(permit)) => Ok(permit),
+        // What comes free at the very end comes too late: nobody would hear the broker's answer.
+        Ok(Ok(permit)) if Instant::now() < deadline => Ok(permit),
         _ => Err(Late),
     }
 }
 
+type Stored = Result<(), TransportError>;
+
 /// The last step, behind all middleware, so that it checks what really leaves.
-async fn hand_over(
-    bus: &Bus,
-    envelope: Envelope,
-    deadline: Instant,
-) -> Result<EventId, PublishError> {
+fn store(bus: &Bus, envelope: Envelope) -> Result<Answer<Stored>, PublishError> {
     let (bytes, limit) = (envelope.payload.len(), bus.inner.limits.payload);
     if bytes > limit {
         return Err(PublishError::TooLarge { bytes, limit });
     }
-    let id = envelope.id.clone();
-    match timeout_at(deadline, bus.inner.transport.publish(envelope)).await {
-        Ok(Ok(())) => Ok(id),
-        Ok(Err(TransportError::Unknown { reason })) => Err(PublishError::Unknown { id, reason }),
-        Ok(Err(error)) => Err(PublishError::Refused(error)),
-        Err(_) => {
-            let reason = format!("nothing within {:?}", bus.inner.limits.deadline);
-            Err(PublishError::Unknown { id, reason })
-        }
+    Ok(bus.inner.transport.publish(envelope))
+}
+
+async fn wait(id: EventId, answer: Answer<Stored>, deadline: Instant, limit: Duration) -> Sent {
+    match timeout_at(deadline, answer).await {
+        Ok(stored) => sent(id, stored),
+        Err(_) => Err(PublishError::Unknown { id, reason: format!("nothing within {limit:?}") }),
+    }
+}
+
+fn sent(id: EventId, stored: Stored) -> Sent {
+    match stored {
+        Ok(()) => Ok(id),
+        Err(TransportError::Unknown { reason }) => Err(PublishError::Unknown { id, reason }),
+        Err(error) => Err(PublishError::Refused(error)),
     }
 }

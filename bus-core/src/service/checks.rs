@@ -59,11 +59,9 @@ fn names(entries: &[Entry]) -> Result<(), StartError> {
     for entry in entries {
         let Some(site) = &entry.site else { continue };
         let place = (site.file, site.line, site.name);
-        if let Some(first) = sites.insert(place, site.module)
-            && first != site.module
-        {
+        if let Some(first) = sites.insert(place, site.module) {
             let (handler, second) = (entry.to_string(), site.module);
-            return Err(StartError::CompiledTwice { handler, first, second });
+            return Err(StartError::ThereTwice { handler, first, second });
         }
     }
     for pair in entries.windows(2) {

@@ -57,16 +57,16 @@ pub enum StartError {
         /// The other.
         second: String,
     },
-    /// One handler is there twice, because its file is part of two crates.
+    /// One handler is there twice: its file is part of two crates, or it was listed twice.
     #[error(
-        "{handler} is compiled twice, as `{first}` and as `{second}`: name the library instead of declaring the module again"
+        "{handler} is there twice, as `{first}` and as `{second}`: list it once, and name the library instead of declaring its module again"
     )]
-    CompiledTwice {
+    ThereTwice {
         /// The handler.
         handler: String,
-        /// The module in one crate.
+        /// The module of the one.
         first: &'static str,
-        /// The module in the other.
+        /// The module of the other.
         second: &'static str,
     },
     /// `tune`, `middleware_for` or `retired` names a handler that is not there, or is.

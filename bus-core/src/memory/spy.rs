@@ -1,0 +1,39 @@
+//! What test support sees of the broker, and how it disturbs it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::broker::Broker;
+use super::group::{Entry, Members};
+use crate::envelope::Envelope;
+use crate::transport::GroupName;
+
+impl Broker {
+    /// Whether there is something open in any group; see [`Members::any_open`].
+    pub(crate) fn any_open(&self, later: bool, of: impl Fn(&Envelope) -> bool) -> bool {
+        self.groups.iter().any(|group| group.any_open(later, &of))
+    }
+
+    /// When the next delayed event or lease of any group with members is due.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.groups.iter().filter(|group| group.count > 0).filter_map(Members::due).min()
+    }
+
+    /// After a manual clock was moved, all members look again.
+    pub(crate) fn wake_all(&mut self) {
+        self.groups.iter_mut().for_each(Members::wake);
+    }
+
+    /// The names of all groups, sorted.
+    pub(crate) fn group_names(&self) -> Vec<GroupName> {
+        self.names.keys().cloned().collect()
+    }
+
+    /// Gives an event to one group, past the duplicate window.
+    pub(crate) fn deliver(&mut self, group: &GroupName, envelope: &Arc<Envelope>, now: Duration) {
+        if let Some(at) = self.names.get(group) {
+            self.sequence += 1;
+            self.groups[*at].push(Entry::new(self.sequence, envelope, now));
+        }
+    }
+}

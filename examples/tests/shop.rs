@@ -1,0 +1,81 @@
+//! The shop accounts for every event, and its exit code says so.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test has to fail here")]
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn shop(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_shop")).args(arguments).output().expect("the shop is built")
+}
+
+/// The one line on standard output.
+fn report(output: &Output) -> Value {
+    let text = str::from_utf8(&output.stdout).expect("the report is text");
+    assert!(text.ends_with('\n'), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(text).expect("the line is JSON")
+}
+
+/// A number of the report, or the sum of it over all handlers.
+fn number(report: &Value, name: &str) -> u64 {
+    report[name].as_u64().unwrap_or_else(|| panic!("no number `{name}` in {report}"))
+}
+
+fn sum(report: &Value, name: &str) -> u64 {
+    let handlers = report["handlers"].as_object().expect("there are handlers");
+    handlers.values().map(|handler| number(handler, name)).sum()
+}
+
+#[test]
+fn nothing_is_lost_and_the_numbers_add_up() {
+    let output = shop(&["--json", "--orders", "500"]);
+    let report = report(&output);
+    assert!(output.status.success(), "{report}");
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(number(&report, "lost"), 0);
+
+    // Every event of the shop has one handler that listens to it.
+    let (handled, dead) = (number(&report, "handled"), number(&report, "dead_lettered"));
+    assert_eq!(number(&report, "published"), handled + dead);
+    for name in ["handled", "retried", "dead_lettered"] {
+        assert_eq!(number(&report, name), sum(&report, name), "{name}");
+    }
+    // Each 50th order is rejected, and for each 75th, from the 74th on, the gateway stays away.
+    assert_eq!(number(&report["handlers"]["charge"], "dead_lettered"), 10 + 6);
+    // What each tenth order and those six take beyond their first run.
+    assert_eq!(number(&report["handlers"]["charge"], "retried"), 25 + 25 * 2 + 6 * 3);
+    assert_eq!(number(&report["handlers"]["cancel"], "handled"), 20);
+    assert_eq!(number(&report["handlers"]["confirm"], "handled"), 500 - 16 - 20);
+    let latency = &report["latency_ms"];
+    assert!(latency["p50"].as_f64() <= latency["p99"].as_f64(), "{latency}");
+}
+
+#[test]
+fn a_swallowed_event_is_lost_and_the_exit_code_says_so() {
+    let output = shop(&["--json", "--orders", "500", "--sabotage", "drop-one"]);
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    assert_eq!(number(&report, "lost"), 1);
+    assert_eq!(number(&report["handlers"]["confirm"], "lost"), 1);
+    let known = number(&report, "handled") + number(&report, "dead_lettered");
+    assert_eq!(number(&report, "published"), known + 1);
+}
+
+#[test]
+fn without_json_there_is_a_table() {
+    let output = shop(&["--orders", "20", "--rate", "2000"]);
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{table}");
+    assert!(table.contains("billing charge"), "{table}");
+    assert!(table.contains(" 0 lost"), "{table}");
+}
+
+#[test]
+fn a_wrong_argument_is_refused_in_words() {
+    let output = shop(&["--orders", "0"]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("--orders"), "{message}");
+    assert!(output.stdout.is_empty());
+}

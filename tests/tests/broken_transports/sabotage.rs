@@ -1,0 +1,131 @@
+//! An honest transport, with one thing done wrong.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use bus_core::answer::Answer;
+use bus_core::memory::{Memory, MemoryConfig};
+use bus_core::operator::{DeadLetter, DeadLetterId, Lag, Operator, OperatorError};
+use bus_core::transport::{
+    Deliveries, Group, GroupName, Health, Plan, Start, Survey, Transport, TransportError,
+};
+use bus_core::{Envelope, Headers, async_trait};
+use tokio::sync::watch;
+
+use crate::member::Member;
+
+/// What is done wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Sabotage {
+    None,
+    AcksAllBefore,
+    AcksOnArrival,
+    CountsReleases,
+    CutsTimes,
+    ForgetsAcks,
+    ForgetsAttempts,
+    ForgetsFirstFailure,
+    GoesOnAfterStop,
+    IgnoresBegin,
+    LimitsDelays,
+    ListsWithoutLimit,
+    LosesAGlance,
+    LosesDeadLetters,
+    LosesHeaders,
+    LosesWhatIsDropped,
+    NeverDelivers,
+    NeverRenews,
+    ReadsPayloadsAsText,
+    RedrivesSilently,
+    RedrivesToAll,
+    ReleasesWhatIsDropped,
+    RetriesAtOnce,
+    ReversesPairs,
+    StartsAtTheBeginning,
+    StoresDuplicates,
+}
+
+pub(crate) struct Broken {
+    memory: Memory,
+    sabotage: Sabotage,
+}
+
+impl Broken {
+    pub(crate) fn new(sabotage: Sabotage) -> Self {
+        let mut config = MemoryConfig::default();
+        if matches!(sabotage, Sabotage::StoresDuplicates | Sabotage::RedrivesToAll) {
+            config.duplicate_window = Duration::ZERO;
+        }
+        config.renew = sabotage != Sabotage::NeverRenews;
+        Self { memory: Memory::seeded(config, 1), sabotage }
+    }
+}
+
+#[async_trait]
+impl Transport for Broken {
+    fn publish(&self, mut envelope: Envelope) -> Answer<Result<(), TransportError>> {
+        match self.sabotage {
+            Sabotage::LosesHeaders => envelope.headers = Headers::new(),
+            Sabotage::CutsTimes => {
+                let since = envelope.time.duration_since(UNIX_EPOCH).unwrap();
+                envelope.time = UNIX_EPOCH + Duration::from_secs(since.as_secs());
+            }
+            Sabotage::ReadsPayloadsAsText => {
+                let text = String::from_utf8_lossy(&envelope.payload).into_owned();
+                envelope.payload = text.into();
+            }
+            _ => {}
+        }
+        self.memory.publish(envelope)
+    }
+
+    async fn subscribe(&self, mut group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
+        if self.sabotage == Sabotage::StartsAtTheBeginning {
+            group.start = Start::Beginning;
+        }
+        let inner = self.memory.subscribe(group).await?;
+        Ok(Box::new(Member::new(inner, self.sabotage)))
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.memory.health()
+    }
+
+    async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
+        let mut survey = self.memory.survey(plan).await?;
+        survey.fixed_leases = false;
+        Ok(survey)
+    }
+
+    fn operator(&self) -> Option<&dyn Operator> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Operator for Broken {
+    async fn lag(&self, group: &GroupName) -> Result<Lag, OperatorError> {
+        self.memory.lag(group).await
+    }
+
+    async fn dead_letters(
+        &self,
+        group: Option<&GroupName>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, OperatorError> {
+        let all = self.sabotage == Sabotage::ListsWithoutLimit;
+        self.memory.dead_letters(group, if all { usize::MAX } else { limit }).await
+    }
+
+    async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
+        let letters = self.memory.dead_letters(None, usize::MAX).await?;
+        let letter = letters.into_iter().find(|letter| letter.id == *id);
+        match (self.sabotage, letter) {
+            (Sabotage::RedrivesSilently, None) => Ok(()),
+            (Sabotage::RedrivesToAll, Some(letter)) => {
+                self.memory.publish(Envelope::clone(&letter.envelope)).await.unwrap();
+                Ok(())
+            }
+            _ => self.memory.redrive(id).await,
+        }
+    }
+}
