@@ -6,7 +6,7 @@
 //! publish ──▶ transport ──▶ dispatch ──▶ handler ──▶ settle
 //! ```
 //!
-//! ```
+//! ```no_run
 //! use bus_core::prelude::*;
 //! use serde::{Deserialize, Serialize};
 //!
@@ -19,12 +19,11 @@
 //!     println!("charge {} cents", order.total_cents);
 //! }
 //!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let bus = Bus::in_memory();
-//! let billing = Service::new("billing", bus.clone()).handlers(handlers![charge]).start().await?;
-//! bus.publish(&OrderPlaced { total_cents: 995 }).await?;
-//! println!("{}", billing.stop().await);
-//! # Ok(()) }
+//! #[tokio::main]
+//! async fn main() -> Result<(), bus_core::Error> {
+//!     let bus = Bus::in_memory();
+//!     Service::new("billing", bus).handlers(discover!()).run().await // until SIGTERM; then drains
+//! }
 //! ```
 //!
 //! # Modules, in reading order: each names only what stands above it
@@ -129,3 +128,8 @@ pub mod __private {
         outcome.result()
     }
 }
+
+/// The program in the README compiles.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
