@@ -38,14 +38,16 @@
 //! ```
 
 pub use self::manifest::assert_manifest;
-pub use self::test_bus::{TestBus, TestPublish};
+pub use self::test_bus::TestBus;
 pub use self::test_context::TestContext;
+pub use self::test_publish::TestPublish;
 pub use crate::memory::history::Fact;
 
 mod idempotent;
 mod manifest;
 mod test_bus;
 mod test_context;
+mod test_publish;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -17,17 +17,7 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
 }
 
 fn implement(item: &DeriveInput) -> Result<TokenStream> {
-    if !item.generics.params.is_empty() {
-        let message = "an event can not be generic: its name and its subject belong to one type";
-        return Err(Error::new_spanned(&item.generics, message));
-    }
-    let fields = match &item.data {
-        Data::Struct(data) => Some(&data.fields),
-        Data::Enum(_) => None,
-        Data::Union(data) => {
-            return Err(Error::new(data.union_token.span, "an event is a struct or an enum"));
-        }
-    };
+    let fields = fields(item)?;
     let given = options::of(&item.attrs, "event", OPTIONS)?;
     let subject = subject_of(item, &given)?;
     let values = values(subject, fields)?;
@@ -61,6 +51,21 @@ fn implement(item: &DeriveInput) -> Result<TokenStream> {
             }
         };
     })
+}
+
+/// The fields that a subject can name.
+fn fields(item: &DeriveInput) -> Result<Option<&Fields>> {
+    if !item.generics.params.is_empty() {
+        let message = "an event can not be generic: its name and its subject belong to one type";
+        return Err(Error::new_spanned(&item.generics, message));
+    }
+    match &item.data {
+        Data::Struct(data) => Ok(Some(&data.fields)),
+        Data::Enum(_) => Ok(None),
+        Data::Union(data) => {
+            Err(Error::new(data.union_token.span, "an event is a struct or an enum"))
+        }
+    }
 }
 
 /// The message, and an implementation that spares the places where the type is used a second one.

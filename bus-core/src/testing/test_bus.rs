@@ -3,20 +3,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::test_publish::TestPublish;
 use crate::clock::Clock;
 use crate::codec::Codec;
-use crate::envelope::{Envelope, EventId};
+use crate::envelope::Envelope;
 use crate::event::Event;
 use crate::memory::history::Fact;
 use crate::memory::{Memory, MemoryConfig};
 use crate::operator::{DeadLetter, DeadLetterId};
-use crate::publish::{Bus, Publish, PublishError};
+use crate::publish::Bus;
 use crate::service::{Running, Service, StartError};
 use crate::settle::{Failed, Settlement};
 use crate::transport::GroupName;
-
-/// How often the clock is moved to the next retry before a flow is called endless.
-const MAX_STEPS: usize = 100_000;
 
 /// An in-process bus whose clock stands still until it is moved, and which knows when all has
 /// settled. Only retries, leases and delays follow its clock: a handler may do real I/O.
@@ -54,7 +52,7 @@ impl TestBus {
 
     /// Publishes an event; say what is to be waited for.
     pub fn publish<E: Event>(&self, event: &E) -> TestPublish<'_> {
-        TestPublish { test: self, publish: self.bus.publish(event) }
+        TestPublish::new(self, self.bus.publish(event))
     }
 
     /// Waits until every delivery has been answered: retries may wait for their time.
@@ -190,7 +188,7 @@ impl TestBus {
         self.settled().await;
     }
 
-    async fn wait(&self, of: impl Fn(&Envelope) -> bool, later: bool) {
+    pub(super) async fn wait(&self, of: impl Fn(&Envelope) -> bool, later: bool) {
         self.wait_until(|| !self.memory.broker(|broker| broker.any_open(later, &of))).await;
     }
 
@@ -211,50 +209,5 @@ impl TestBus {
 impl Default for TestBus {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// A publish in a test: what should have happened when it is done?
-#[derive(Debug)]
-#[must_use = "nothing is published until it is waited for"]
-pub struct TestPublish<'a> {
-    test: &'a TestBus,
-    publish: Publish,
-}
-
-impl TestPublish<'_> {
-    /// Sets what a publish can be given: id, key, headers.
-    pub fn with(mut self, set: impl FnOnce(Publish) -> Publish) -> Self {
-        self.publish = set(self.publish);
-        self
-    }
-
-    /// Waits until every handler that the event woke has answered, and every handler that their
-    /// events woke. A retry that waits for its time is an answer.
-    pub async fn settled(self) -> Result<EventId, PublishError> {
-        let (test, id) = (self.test, self.publish.await?);
-        test.wait(|envelope| envelope.correlation == id || envelope.id == id, false).await;
-        Ok(id)
-    }
-
-    /// As [`settled`](Self::settled), and moves the clock to every retry, until each event is
-    /// handled or a dead letter.
-    ///
-    /// # Panics
-    /// If there is no end to it.
-    pub async fn finished(self) -> Result<EventId, PublishError> {
-        let test = self.test;
-        let id = self.settled().await?;
-        let open = |envelope: &Envelope| envelope.correlation == id || envelope.id == id;
-        for _ in 0..MAX_STEPS {
-            if !test.memory.broker(|broker| broker.any_open(true, open)) {
-                return Ok(id);
-            }
-            if let Some(due) = test.memory.broker(|broker| broker.due()) {
-                test.move_to(due).await;
-            }
-        }
-        assert_eq!(MAX_STEPS, 0, "the retries of {id} have no end");
-        Ok(id)
     }
 }
