@@ -28,7 +28,7 @@ pub trait Operator: Send + Sync {
     async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError>;
 }
 
-/// How far a group is behind. What is behind is the sum of the first three.
+/// How far a group is behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lag {
@@ -42,6 +42,13 @@ pub struct Lag {
     pub redelivered: u64,
     /// The age of the oldest event that is not done.
     pub oldest: Option<Duration>,
+}
+
+impl Lag {
+    /// All that is not done: what waits, what runs, and what waits for its next attempt.
+    pub fn behind(&self) -> u64 {
+        self.waiting + self.in_flight + self.delayed
+    }
 }
 
 /// An event that gave up, kept whole.

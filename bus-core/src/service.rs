@@ -14,6 +14,7 @@ use crate::registry::{Handlers, RegistryError};
 use crate::state::States;
 
 pub use self::error::{Error, StartError};
+pub use self::ledger::Served;
 pub use self::probe::{Probe, Readiness};
 pub use self::report::Report;
 pub use self::running::Running;
@@ -21,6 +22,7 @@ pub use self::running::Running;
 mod checks;
 mod claims;
 mod error;
+mod ledger;
 mod probe;
 mod report;
 mod running;

@@ -123,6 +123,19 @@ impl fmt::Display for Template {
 pub struct Filter(String);
 
 impl Filter {
+    /// Checks a filter that comes from somewhere else: a subject of which tokens, but not the
+    /// first, may be `*`.
+    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidSubject> {
+        let text = text.into();
+        let plain: Vec<_> =
+            text.split('.').map(|token| if token == "*" { "x" } else { token }).collect();
+        match rules::check(&plain.join("."), false) {
+            _ if text.starts_with("*.") => Err(InvalidSubject::of(&text, Problem::FirstToken)),
+            Ok(()) => Ok(Self(text)),
+            Err(problem) => Err(InvalidSubject::of(&text, problem)),
+        }
+    }
+
     /// The filter as a broker takes it.
     pub fn as_str(&self) -> &str {
         &self.0

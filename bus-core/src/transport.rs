@@ -36,7 +36,7 @@ pub use crate::group::{Group, GroupName, InvalidName, Start};
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Stores an event; done when it is safe. The same id again, inside the duplicate window,
-    /// stores nothing and is a success.
+    /// stores nothing and is a success. Calls of one caller are stored in their order.
     fn publish(&self, envelope: Envelope) -> Answer<Result<(), TransportError>>;
 
     /// Joins a group, and makes it where it does not exist.
@@ -65,7 +65,8 @@ pub trait Deliveries: Send {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>>;
 
     /// Takes no new work, hands back at once what was fetched and not yet yielded, and says how
-    /// much that was. Deliveries that were yielded can still be settled.
+    /// much that was. From here on `poll_next` yields nothing; deliveries that were yielded can
+    /// still be settled.
     fn stop(&mut self) -> u64 {
         0
     }

@@ -421,6 +421,12 @@ async fn a_new_group_begins_where_start_says() {
         .start()
         .await
         .unwrap();
+    let lines: Vec<_> = running.serves().iter().map(ToString::to_string).collect();
+    let expected = [
+        "jobs_all handles jobs.run on jobs.*.run, 16 at once, 3 waiting",
+        "jobs_new handles jobs.run on jobs.*.run, 16 at once, 0 waiting",
+    ];
+    assert_eq!(lines, expected);
     bus.publish(&job(3)).await.unwrap();
     for n in 0..4 {
         assert_eq!(from_the_beginning.recv().await, Some(n));

@@ -88,6 +88,18 @@ fn a_filter_matches_whole_tokens() {
     ] {
         assert_eq!(filter.matches(&Subject::parse(subject).unwrap()), matches, "{subject}");
     }
+    for (text, good) in [
+        ("orders.*.placed", true),
+        ("orders.placed", true),
+        ("orders.*", true),
+        ("*.placed", false),
+        ("orders", false),
+        ("orders.a*", false),
+        ("orders.>", false),
+        ("orders..*", false),
+    ] {
+        assert_eq!(Filter::parse(text).is_ok(), good, "{text}");
+    }
     let exact = Filter::from(&Subject::literal("orders.eu.c1.placed"));
     assert!(filter.overlaps(&exact) && exact.overlaps(&filter));
     assert!(!exact.overlaps(&Template::literal("orders.placed").filter()));

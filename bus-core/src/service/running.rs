@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::claims::Claims;
+use super::ledger::Served;
 use super::worker::Worker;
 use super::{Probe, Report, Service, StartError, checks};
 use crate::context::{Context, Desk};
@@ -17,7 +18,7 @@ use crate::dispatch::{Route, Tally, Trust};
 use crate::handler::Entry;
 use crate::middleware::Layers;
 use crate::publish::Bus;
-use crate::transport::{Group, GroupName, Health, Survey};
+use crate::transport::{Group, GroupName, Health};
 
 /// A service at work. Dropping it stops it as [`stop`](Self::stop) does, without anyone waiting.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ use crate::transport::{Group, GroupName, Health, Survey};
 pub struct Running {
     name: String,
     probe: Probe,
+    serves: Vec<Served>,
     stop: CancellationToken,
     workers: Vec<JoinHandle<Report>>,
 }
@@ -50,11 +52,18 @@ impl Running {
                 _claims: Arc::clone(&claims),
             });
         }
-        ledger(&service, &workers, &survey);
-        Ok(Self::spawn(service, workers))
+        let mut serves = Vec::new();
+        for Worker { route, group, .. } in &workers {
+            serves.push(Served::read(route, group, &*transport).await);
+        }
+        Ok(Self::spawn(service, workers, serves))
     }
 
-    fn spawn(service: Service, workers: Vec<Worker>) -> Self {
+    fn spawn(service: Service, workers: Vec<Worker>, serves: Vec<Served>) -> Self {
+        info!(service = service.name, handlers = workers.len(), "started");
+        for served in &serves {
+            info!(service = service.name, "{served}");
+        }
         let (stop, probe) = (CancellationToken::new(), service.probe);
         let tasks = TaskTracker::new();
         let work =
@@ -62,12 +71,17 @@ impl Running {
         tasks.spawn(stop.clone().run_until_cancelled_owned(carry_health(&service.bus, &probe)));
         let workers = workers.into_iter().map(work).collect();
         probe.running();
-        Self { name: service.name, probe, stop, workers }
+        Self { name: service.name, probe, serves, stop, workers }
     }
 
     /// Its health as values.
     pub fn probe(&self) -> &Probe {
         &self.probe
+    }
+
+    /// The groups that it serves, sorted, with what waited for each when it started.
+    pub fn serves(&self) -> &[Served] {
+        &self.serves
     }
 
     /// Takes no new work, lets what runs end within the grace period, hands back the rest, and
@@ -89,6 +103,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.probe.stopping();
         self.stop.cancel();
     }
 }
@@ -113,18 +128,6 @@ fn route(service: &Service, entry: Entry, group: &Group) -> Arc<Route> {
     let desk = Desk { bus, states: service.states.clone(), group: group.name.clone() };
     let trust = Trust::new(&entry.name);
     Arc::new(Route { entry, desk: Arc::new(desk), layers, tally: Tally::default(), trust })
-}
-
-/// What the log says of a start: every handler, sorted, with what waits for it.
-fn ledger(service: &Service, workers: &[Worker], survey: &Survey) {
-    info!(service = service.name, handlers = workers.len(), "started");
-    for Worker { route, group, .. } in workers {
-        let known = survey.groups.iter().find(|(name, _)| *name == group.name);
-        let waiting = known.map_or_else(|| "new".to_owned(), |(_, waiting)| waiting.to_string());
-        let (handler, event) = (&route.entry.name, route.entry.event.type_name);
-        let (filter, concurrency) = (&group.filter, group.concurrency);
-        info!(handler, event, %filter, group = %group.name, concurrency, waiting, "handles");
-    }
 }
 
 /// Carries the transport's health into the probe, for ever.

@@ -10,7 +10,7 @@ use super::member::{Member, fail};
 use super::settings::Settings;
 use crate::envelope::{Envelope, EventId};
 use crate::operator::{DeadLetter, Lag, Operator};
-use crate::subject::{Filter, Subject, Template};
+use crate::subject::{Filter, Subject};
 use crate::transport::{Deliveries, Group, GroupName, Transport, TransportError};
 
 /// What a case is given. It has a domain of its own, so that cases may share a broker.
@@ -42,10 +42,11 @@ impl Bench {
         }
     }
 
-    /// A template in the bench's domain.
-    pub(super) fn template(&self, rest: &str) -> Template {
-        // Templates are literals; a few bytes a case are never given back.
-        Template::literal(String::leak(format!("{}.{rest}", self.settings.domain)))
+    pub(super) fn filter(&self, rest: &str) -> Filter {
+        match Filter::parse(format!("{}.{rest}", self.settings.domain)) {
+            Ok(filter) => filter,
+            Err(error) => fail(Location::caller(), &error),
+        }
     }
 
     /// An event on the subject that groups of the bench receive.
