@@ -19,7 +19,7 @@ use crate::retry::{Decision, draw};
 use crate::settle::{Failed, Reason, Settlement};
 
 use self::guard::{Ended, guarded, quietly};
-pub(crate) use self::trust::Trust;
+pub(crate) use self::trust::{Trial, Trust};
 
 mod guard;
 mod trust;
@@ -63,21 +63,26 @@ impl Count {
     }
 }
 
-/// decode → run → decide → settle. `halt` cuts a run short and hands the event back.
-pub(crate) async fn dispatch(
-    route: Arc<Route>,
-    delivery: Delivery,
-    slot: OwnedSemaphorePermit,
-    halt: CancellationToken,
-) {
-    let ended = run(&route, &delivery, &halt).await;
+/// What a run needs to begin.
+pub(crate) struct Leave {
+    /// One of the handler's runs at once.
+    pub(crate) slot: OwnedSemaphorePermit,
+    pub(crate) trial: Trial,
+    /// Cuts the run short and hands the event back.
+    pub(crate) halt: CancellationToken,
+}
+
+/// decode → run → decide → settle.
+pub(crate) async fn dispatch(route: Arc<Route>, delivery: Delivery, leave: Leave) {
+    let Leave { slot, trial, halt } = leave;
+    let ended = run(&route, &delivery, trial, &halt).await;
     // The answer is nobody's work, so the next run can begin.
     drop(slot);
     let settlement = route.decide(ended, &delivery);
     route.settle(delivery, settlement).await;
 }
 
-async fn run(route: &Route, delivery: &Delivery, halt: &CancellationToken) -> Ended {
+async fn run(route: &Route, delivery: &Delivery, trial: Trial, halt: &CancellationToken) -> Ended {
     if delivery.envelope().type_name != route.entry.event.type_name {
         return Ended::UnknownType;
     }
@@ -87,7 +92,8 @@ async fn run(route: &Route, delivery: &Delivery, halt: &CancellationToken) -> En
     }
     let envelope = Arc::clone(delivery.envelope());
     let ctx = Context::new(envelope, delivery.history(), Arc::clone(&route.desk));
-    guarded(route.call(ctx), route.entry.options.timeout, &route.trust, halt).await
+    let run = route.trust.watch(trial, route.call(ctx));
+    guarded(run, route.entry.options.timeout, halt).await
 }
 
 impl Route {

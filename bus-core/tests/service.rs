@@ -387,10 +387,10 @@ async fn beside_a_wall(sleeps: usize, blocked: usize) -> Report {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_that_blocks_from_its_first_run_on_does_not_starve_another() {
-    // It is on trial, one run at a time; the others of its runs have not begun.
+    // It is on trial, one run at a time; the rest was not even taken.
     let report = beside_a_wall(0, 1).await;
     // The other handler's last run may or may not have ended before the stop.
-    assert_eq!((report.handed_back, report.abandoned), (15, 1));
+    assert_eq!((report.handed_back, report.abandoned), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,15 +1,14 @@
 //! A run that can not take anything with it: no panic, no hang.
 
 use std::any::Any;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::trust::Trust;
 use crate::failure::{HandlerError, HandlerResult};
 
 /// How a run ended.
@@ -26,12 +25,11 @@ pub(super) enum Ended {
 
 /// Runs until it ends, panics, takes longer than `limit`, or is halted.
 pub(super) async fn guarded(
-    run: BoxFuture<'_, HandlerResult>,
+    run: impl Future<Output = HandlerResult> + Unpin,
     limit: Duration,
-    trust: &Trust,
     halt: &CancellationToken,
 ) -> Ended {
-    let mut run = AssertUnwindSafe(trust.watch(run)).catch_unwind();
+    let mut run = AssertUnwindSafe(run).catch_unwind();
     let ended = tokio::select! {
         biased;
         result = &mut run => match result {

@@ -2,15 +2,17 @@
 //!
 //! A poll that runs under `block_in_place` gives the other tasks of its thread to another thread
 //! first. That costs a thread, so it is done only for handlers that are known to block, and for
-//! the first polls of each, one at a time, by which that becomes known.
+//! the first polls of each. Until those are over, runs begin one after the other: so a handler
+//! that blocks from the start takes one thread, and not all.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::block_in_place;
 use tracing::warn;
 
@@ -30,103 +32,88 @@ const OUT: u32 = 2 * STRIKE;
 /// How well one handler behaves.
 pub(crate) struct Trust {
     handler: String,
-    record: Mutex<Record>,
-}
-
-#[derive(Default)]
-struct Record {
     /// Polls seen, up to [`PROBATION`].
-    polls: u32,
-    strikes: u32,
-    /// A poll on probation is under way, and these runs wait for its end.
-    on_trial: bool,
-    waiting: Vec<Waker>,
+    polls: AtomicU32,
+    strikes: AtomicU32,
+    /// One run on probation at a time has not ended its first poll.
+    trial: Arc<Semaphore>,
 }
 
-/// How a poll is to be run.
-enum Way {
-    Plainly,
-    InPlace,
-    /// The one poll at a time of a handler on probation.
-    OnTrial,
-    /// Not yet.
-    Wait,
+/// Lets the next run begin when it is dropped.
+pub(crate) struct Trial {
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Trust {
     pub(crate) fn new(handler: &str) -> Self {
-        Self { handler: handler.to_owned(), record: Mutex::default() }
+        Self {
+            handler: handler.to_owned(),
+            polls: AtomicU32::new(0),
+            strikes: AtomicU32::new(0),
+            trial: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// Waits until another run of this handler may begin.
+    pub(crate) async fn admit(&self) -> Trial {
+        if !has_threads() || !self.is_on_probation() {
+            return Trial { _permit: None };
+        }
+        // The semaphore is never closed.
+        Trial { _permit: Arc::clone(&self.trial).acquire_owned().await.ok() }
     }
 
     /// The same future, its polls watched.
     pub(super) fn watch<F: Future + Unpin>(
         &self,
+        trial: Trial,
         mut future: F,
     ) -> impl Future<Output = F::Output> + Unpin {
-        let threads = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+        let (threads, mut trial) = (has_threads(), Some(trial));
         poll_fn(move |cx| {
-            let way = if threads { self.way(cx) } else { Way::Plainly };
-            let trial = matches!(way, Way::OnTrial).then(|| Trial(self));
             let begun = now();
-            let polled = match way {
-                Way::Plainly => Pin::new(&mut future).poll(cx),
-                Way::InPlace | Way::OnTrial => block_in_place(|| Pin::new(&mut future).poll(cx)),
-                Way::Wait => return Poll::Pending,
+            let polled = if threads && (self.is_on_probation() || self.blocks()) {
+                block_in_place(|| Pin::new(&mut future).poll(cx))
+            } else {
+                Pin::new(&mut future).poll(cx)
             };
             self.judge(now() - begun);
-            drop(trial);
+            drop(trial.take());
             polled
         })
     }
 
-    fn way(&self, cx: &Context<'_>) -> Way {
-        let mut record = self.lock();
-        if record.strikes >= OUT {
-            return Way::InPlace;
-        }
-        if record.polls >= PROBATION {
-            return Way::Plainly;
-        }
-        if record.on_trial {
-            record.waiting.push(cx.waker().clone());
-            return Way::Wait;
-        }
-        record.on_trial = true;
-        Way::OnTrial
+    fn is_on_probation(&self) -> bool {
+        self.polls.load(Ordering::Relaxed) < PROBATION && !self.blocks()
     }
 
+    fn blocks(&self) -> bool {
+        self.strikes.load(Ordering::Relaxed) >= OUT
+    }
+
+    /// Polls that are judged at once may miss each other's count; that changes nothing much.
     fn judge(&self, took: Duration) {
-        let mut record = self.lock();
-        record.polls = PROBATION.min(record.polls + 1);
-        if took <= BLOCKED {
-            record.strikes = record.strikes.saturating_sub(1);
-            return;
+        let polls = self.polls.load(Ordering::Relaxed);
+        if polls < PROBATION {
+            self.polls.store(polls + 1, Ordering::Relaxed);
         }
-        let known = record.strikes >= OUT;
-        record.strikes = (record.strikes + STRIKE).min(OUT + STRIKE);
-        if record.strikes >= OUT && !known {
-            warn!(
-                handler = self.handler,
-                ?took,
-                "blocks its thread; use `spawn_blocking` for such work"
-            );
+        let strikes = self.strikes.load(Ordering::Relaxed);
+        if took > BLOCKED {
+            let more = (strikes + STRIKE).min(OUT + STRIKE);
+            self.strikes.store(more, Ordering::Relaxed);
+            if more >= OUT && strikes < OUT {
+                let handler = &self.handler;
+                warn!(handler, ?took, "blocks its thread; use `spawn_blocking` for such work");
+            }
+        } else if strikes > 0 {
+            self.strikes.store(strikes - 1, Ordering::Relaxed);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Ends a poll on probation, also by a panic: the others may go on.
-struct Trial<'a>(&'a Trust);
-
-impl Drop for Trial<'_> {
-    fn drop(&mut self) {
-        let mut record = self.0.lock();
-        record.on_trial = false;
-        record.waiting.drain(..).for_each(Waker::wake);
-    }
+/// Whether there are other threads to give the work to.
+fn has_threads() -> bool {
+    Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
 }
 
 #[expect(

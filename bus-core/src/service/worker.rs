@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::claims::Claims;
 use super::{Probe, Report};
-use crate::dispatch::{Route, dispatch};
+use crate::dispatch::{Leave, Route, dispatch};
 use crate::transport::{Deliveries, Group, Transport};
 
 /// How long a broken subscription waits before it is made again; doubles up to [`LAST_PAUSE`].
@@ -57,14 +57,15 @@ impl Worker {
     ) {
         let slots = Arc::new(Semaphore::new(self.group.concurrency.min(Semaphore::MAX_PERMITS)));
         loop {
-            // The slot comes first: nothing is taken that could not run at once.
+            // Leave comes first: nothing is taken that could not run at once.
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            let leave = Leave { slot, trial: self.route.trust.admit().await, halt: halt.clone() };
             let Some(delivery) = poll_fn(|cx| self.deliveries.poll_next(cx)).await else {
                 self.resubscribe(probe).await;
                 continue;
             };
             *started += 1;
-            tasks.spawn(dispatch(Arc::clone(&self.route), delivery, slot, halt.clone()));
+            tasks.spawn(dispatch(Arc::clone(&self.route), delivery, leave));
         }
     }
 
