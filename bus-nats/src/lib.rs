@@ -1,3 +1,7 @@
 //! NATS JetStream as a transport of `bus-core`.
 //!
-//! Nothing is here yet: the journey runs on the in-process transport of `bus-core` so far.
+//! The transport itself is not here yet; with the feature `dev-server` there is a server to build
+//! it against.
+
+#[cfg(feature = "dev-server")]
+pub mod dev_server;
