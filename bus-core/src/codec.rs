@@ -20,20 +20,19 @@ pub trait Codec: 'static {
 
 /// The bytes and the type do not fit.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{source}", at(.path))]
+#[error("{}{error}", at(.path))]
 #[non_exhaustive]
 pub struct CodecError {
     /// The path of the bad field, such as `lines[2].price`, where the format has paths.
     pub path: Option<String>,
-    /// What the format's own library says.
-    #[source]
-    pub source: Box<dyn Error + Send + Sync>,
+    /// What the format's own library says; part of this error's own text.
+    pub error: Box<dyn Error + Send + Sync>,
 }
 
 impl CodecError {
     /// An error of a codec of your own.
-    pub fn new(path: Option<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { path, source: source.into() }
+    pub fn new(path: Option<String>, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { path, error: error.into() }
     }
 }
 

@@ -163,10 +163,12 @@ impl Route {
             Settlement::Ack => debug!(handler, event, %id, "handled"),
             Settlement::Release => debug!(handler, event, %id, "handed back"),
             Settlement::Retry { after, failed } => {
-                warn!(handler, event, %id, attempt = failed.attempt, class = &*failed.class, ?after, "failed, will be retried");
+                let Failed { attempt, class, text: error, .. } = failed;
+                warn!(handler, event, %id, attempt, %class, error, ?after, "failed, will be retried");
             }
             Settlement::DeadLetter { reason, failed } => {
-                error!(handler, event, %id, attempt = failed.attempt, class = &*failed.class, %reason, "failed, is a dead letter");
+                let Failed { attempt, class, text: error, .. } = failed;
+                error!(handler, event, %id, attempt, %class, error, %reason, "failed, is a dead letter");
             }
         }
         let released = settlement == Settlement::Release;

@@ -1,5 +1,7 @@
 //! A typed fact.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -7,6 +9,9 @@ use crate::codec::Codec;
 use crate::subject::{InvalidSubject, Subject, Template};
 
 /// A typed fact with a stable name, a version and a subject; implemented by `#[derive(Event)]`.
+///
+/// One subject belongs to one type: handlers of another would give its events up. What has to share
+/// a subject is one enum.
 ///
 /// ```
 /// use bus_core::prelude::*;
@@ -29,7 +34,8 @@ pub trait Event: Serialize + DeserializeOwned + Send + 'static {
     /// The stable name on the wire. It outlives renames and moves of the Rust type.
     const TYPE: &'static str;
 
-    /// Counts the incompatible changes of the payload.
+    /// Counts the incompatible changes of the payload. It travels with the event, and is not
+    /// looked at when one is delivered: give an incompatible payload a new type and subject.
     const VERSION: u32;
 
     /// Where it travels.
@@ -73,6 +79,13 @@ impl EventDef {
             content_type: <E::Codec as Codec>::CONTENT_TYPE,
             rust_type: std::any::type_name::<E>,
         }
+    }
+}
+
+impl fmt::Display for EventDef {
+    /// `orders.placed` on `orders.{region}.placed` (shop::events::OrderPlaced)
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` on `{}` ({})", self.type_name, self.subject, (self.rust_type)())
     }
 }
 

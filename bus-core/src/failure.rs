@@ -10,7 +10,9 @@ use std::time::Duration;
 use crate::publish::PublishError;
 use crate::settle::Reason;
 
-/// What a handler returns when any error will do: `?` on it means retry.
+/// What a handler returns when any error will do: `?` on it means retry. The macros of `anyhow`
+/// return its own type: use them in a function of `anyhow::Result`, and `?` that. Beside this crate's
+/// prelude its trait is imported as `use anyhow::Context as _`.
 pub type HandlerResult = Result<(), HandlerError>;
 
 /// What to do about an error.
@@ -46,7 +48,7 @@ pub enum Verdict {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whether to retry",
-    note = "add `#[derive(Failure)]` to it, or return `HandlerResult`, which takes any error by `?` and retries"
+    note = "return `HandlerResult`, which takes any error by `?` and retries; or, if the type is yours, add `#[derive(Failure)]` to it"
 )]
 pub trait Failure: Into<HandlerError> + Send + 'static {
     /// What to do about it.
@@ -56,7 +58,7 @@ pub trait Failure: Into<HandlerError> + Send + 'static {
     fn class(&self) -> Cow<'static, str>;
 
     #[doc(hidden)]
-    fn derived(_: Derived);
+    fn only_the_derive_implements_this(_: Derived);
 }
 
 /// Keeps `Failure` with the derive: a hand-written one would not be registered.
@@ -102,7 +104,7 @@ impl HandlerError {
         self.verdict
     }
 
-    /// Its class.
+    /// Its class; `_OTHER`, OpenTelemetry's word, where nobody declared one.
     pub fn class(&self) -> &str {
         &self.class
     }
@@ -220,7 +222,7 @@ impl Failure for HandlerError {
         self.class.clone()
     }
 
-    fn derived(_: Derived) {}
+    fn only_the_derive_implements_this(_: Derived) {}
 }
 
 impl Failure for Box<dyn Error + Send + Sync> {
@@ -232,7 +234,7 @@ impl Failure for Box<dyn Error + Send + Sync> {
         declared(&**self).map_or(OTHER, |(_, class)| class)
     }
 
-    fn derived(_: Derived) {}
+    fn only_the_derive_implements_this(_: Derived) {}
 }
 
 impl Failure for PublishError {
@@ -244,5 +246,5 @@ impl Failure for PublishError {
         Cow::Borrowed("publish")
     }
 
-    fn derived(_: Derived) {}
+    fn only_the_derive_implements_this(_: Derived) {}
 }

@@ -78,7 +78,7 @@ impl<F: Failure> Outcome for Result<(), F> {
 /// How a handler is run: constants in the attribute, tuned by `service.tune(..)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    name: Option<&'static str>,
+    pub(crate) name: Option<&'static str>,
     pub(crate) concurrency: usize,
     pub(crate) timeout: Duration,
     pub(crate) retry: Retry,

@@ -94,7 +94,7 @@ pub use self::subject::{Subject, Template};
 pub mod prelude {
     pub use crate::codec::{Codec, CodecError, Json};
     pub use crate::handlers;
-    pub use crate::retry::{Decision, MINUTE, SECOND};
+    pub use crate::retry::{Decision, HOUR, MINUTE, SECOND};
     pub use crate::service::{Probe, Report, Running, StartError};
     pub use crate::subject::InvalidSubject;
     pub use crate::transport::Start;

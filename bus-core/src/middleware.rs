@@ -20,7 +20,7 @@ pub(crate) mod sealed {
 
 /// Wraps every publish (`Middleware<Envelope>`) or every run of a handler (`Middleware<Context>`).
 ///
-/// The first one added is the outermost. The time-out and the guard against panics are no
+/// It needs `#[async_trait]`, which the prelude has. The first one added is the outermost. The time-out and the guard against panics are no
 /// middleware: they always stand around it.
 ///
 /// ```
@@ -38,6 +38,10 @@ pub(crate) mod sealed {
 ///
 /// let bus = Bus::in_memory().middleware(Tenant("acme"));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no middleware",
+    note = "implement `Middleware<Envelope>` to wrap what is published, or `Middleware<Context>` to wrap runs of handlers"
+)]
 #[async_trait]
 pub trait Middleware<T: Passage>: Send + Sync + 'static {
     /// Does its part, and calls `next` once, or not at all.

@@ -37,17 +37,18 @@ pub trait Parameter: Sized {
     fn read(ctx: &Context) -> Result<Self, HandlerError>;
 }
 
-/// A value that the service was given by `service.state(value)`, one a type.
+/// A value that the service was given by `service.state(value)`, one a type; or, as
+/// `State<dyn Gateway>`, by `service.shared::<dyn Gateway>(Arc::new(value))`.
 #[derive(Debug)]
-pub struct State<T>(pub Arc<T>);
+pub struct State<T: ?Sized>(pub Arc<T>);
 
-impl<T> Clone for State<T> {
+impl<T: ?Sized> Clone for State<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> Deref for State<T> {
+impl<T: ?Sized> Deref for State<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -55,7 +56,7 @@ impl<T> Deref for State<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Parameter for State<T> {
+impl<T: ?Sized + Send + Sync + 'static> Parameter for State<T> {
     fn requires(needs: &mut Needs) {
         needs.state::<T>();
     }

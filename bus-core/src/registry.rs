@@ -136,7 +136,8 @@ fn resolve(here: &str, path: &str) -> String {
 }
 
 /// Lists handlers by hand, in place of [`discover!`](crate::discover): in tests, in plugins, on
-/// targets without constructors.
+/// targets without constructors. It takes functions with `#[handler]` on them; for others the
+/// compiler says "expected type, found function", and `service.on(..)` takes them.
 ///
 /// ```
 /// use bus_core::prelude::*;

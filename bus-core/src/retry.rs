@@ -12,7 +12,11 @@ pub const SECOND: Duration = Duration::from_secs(1);
 /// One minute.
 pub const MINUTE: Duration = Duration::from_secs(60);
 
-/// How often an event is tried, and how long it waits in between.
+/// One hour.
+pub const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// How often an event is tried, and how long it waits in between. In an attribute it is a constant:
+/// `Duration::from_mins(2)`, for `MINUTE * 2` is none.
 ///
 /// ```
 /// use bus_core::prelude::*;
@@ -45,14 +49,15 @@ pub enum Decision {
 }
 
 impl Default for Retry {
-    /// 5 attempts, about 1, 4, 16 and 64 s apart.
+    /// [`DEFAULT`](Self::DEFAULT).
     fn default() -> Self {
         Self::DEFAULT
     }
 }
 
 impl Retry {
-    /// 5 attempts with full jitter under 1 s × 4ⁿ, never more than 5 min.
+    /// 5 attempts with full jitter under 1, 4, 16 and 64 s: what fails for longer than that, at most
+    /// 85 s in all, is a dead letter. More attempts go on up to 5 min apart.
     pub const DEFAULT: Self = Self::exponential(SECOND, Duration::from_secs(300));
 
     /// Delays under `first`, then four times as much each time, never more than `ceiling`; each

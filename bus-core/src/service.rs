@@ -87,13 +87,14 @@ impl Service {
         }
     }
 
-    /// Gives a value to the handlers that ask for `State<T>`; one a type.
+    /// Gives a value to the handlers that ask for `State<T>`; a second one of a type is an error.
     pub fn state<T: Send + Sync + 'static>(self, value: T) -> Self {
         self.shared(Arc::new(value))
     }
 
-    /// As [`state`](Self::state), for a value that others hold too.
-    pub fn shared<T: Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+    /// As [`state`](Self::state), for a value that others hold too, or for a trait object:
+    /// `.shared::<dyn Gateway>(Arc::new(Stripe))`, read as `State<dyn Gateway>`.
+    pub fn shared<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
         self.states.insert(value);
         self
     }
@@ -116,8 +117,8 @@ impl Service {
         self
     }
 
-    /// Adds a handler by hand: an `async fn(E, Context)`, or a value that implements
-    /// [`Handler`]. Its options are the defaults; [`tune`](Self::tune) sets them.
+    /// Adds a handler by hand: an `async fn(E, Context)`, with just these two parameters, or a value
+    /// that implements [`Handler`]. Its options are the defaults; [`tune`](Self::tune) sets them.
     pub fn on<E: Event>(mut self, name: &str, handler: impl Handler<E>) -> Self {
         self.entries.push(Entry::value(name, handler));
         self
@@ -178,12 +179,19 @@ impl Service {
         self.probe.clone()
     }
 
+    /// Whether it was made on this bus, or on one that was made from it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_on(&self, bus: &Bus) -> bool {
+        Arc::ptr_eq(self.bus.transport(), bus.transport())
+    }
+
     /// Checks everything, joins the groups, and handles events until it is stopped.
     pub async fn start(self) -> Result<Running, StartError> {
         Running::start(self).await
     }
 
-    /// Runs until `stop` is done, then drains.
+    /// Runs until `stop` is done, then drains. What had to be abandoned is in the report, and no
+    /// error. Use it beside a server that takes the signals itself.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<Report, Error> {
         let running = self.start().await?;
         stop.await;
@@ -191,7 +199,10 @@ impl Service {
     }
 
     /// Runs until SIGTERM or SIGINT, then drains. A second signal ends the process at once, with
-    /// 128 and the signal's number as its code. An error if anything had to be abandoned.
+    /// 128 and the signal's number as its code.
+    ///
+    /// An error if anything had to be abandoned: a handler that blocks its thread also keeps tokio's
+    /// runtime from ending, so that a `main` which only returns waits for the second signal.
     pub async fn run(self) -> Result<(), Error> {
         let signal = signals::first()?;
         let running = self.start().await?;

@@ -29,17 +29,17 @@ pub enum Settlement {
     Release,
 }
 
-/// Why an event became a dead letter.
+/// Why an event became a dead letter. Logs, metrics and the wire say [`as_str`](Self::as_str).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The handler's error is one that no retry can mend.
+    /// `rejected`: the handler's error is one that no retry can mend.
     Rejected,
-    /// The retry policy has no attempt left.
+    /// `max_attempts`: the retry policy has no attempt left.
     Exhausted,
-    /// The payload does not decode.
+    /// `decode`: the payload does not decode.
     Undecodable,
-    /// The group has no handler for this type of event.
+    /// `unknown_type`: the group has no handler for this type of event.
     UnknownType,
 }
 

@@ -6,22 +6,40 @@ use std::sync::Arc;
 
 /// The values that a service gives to its handlers, one a type.
 #[derive(Clone, Default)]
-pub(crate) struct States(HashMap<TypeId, Arc<dyn Any + Send + Sync>>);
+pub(crate) struct States {
+    /// Each an `Arc<T>`, by the id of `T`; only looked up.
+    values: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    /// The types in the order in which they were given.
+    names: Vec<&'static str>,
+    twice: Option<&'static str>,
+}
 
 impl States {
-    /// Puts a value in; a second one of the same type replaces the first.
-    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, value: Arc<T>) {
-        self.0.insert(TypeId::of::<T>(), value);
+    /// Puts a value in.
+    pub(crate) fn insert<T: ?Sized + Send + Sync + 'static>(&mut self, value: Arc<T>) {
+        self.names.push(type_name::<T>());
+        if self.values.insert(TypeId::of::<T>(), Arc::new(value)).is_some() {
+            self.twice = Some(type_name::<T>());
+        }
     }
 
-    pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        Arc::clone(self.0.get(&TypeId::of::<T>())?).downcast().ok()
+    pub(crate) fn get<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.values.get(&TypeId::of::<T>())?.downcast_ref::<Arc<T>>().cloned()
     }
 
     /// The first need that is not met.
     pub(crate) fn missing(&self, needs: &Needs) -> Option<&'static str> {
-        let missing = needs.0.iter().find(|(id, _)| !self.0.contains_key(id));
+        let missing = needs.0.iter().find(|(id, _)| !self.values.contains_key(id));
         missing.map(|(_, name)| *name)
+    }
+
+    /// A type of which there were two values.
+    pub(crate) fn twice(&self) -> Option<&'static str> {
+        self.twice
+    }
+
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.names.clone()
     }
 }
 
@@ -31,7 +49,7 @@ pub struct Needs(Vec<(TypeId, &'static str)>);
 
 impl Needs {
     /// Asks for a value given by `service.state(..)`.
-    pub fn state<T: 'static>(&mut self) {
+    pub fn state<T: ?Sized + 'static>(&mut self) {
         self.0.push((TypeId::of::<T>(), type_name::<T>()));
     }
 }

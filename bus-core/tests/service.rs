@@ -78,11 +78,27 @@ async fn a_service_that_can_not_be_right_does_not_start_and_says_why() {
         (Service::new("Jobs", bus.clone()).handlers(handlers![slow]), "`Jobs` is not a name: use 1 to 64 of `a-z`, `0-9` and `-`".to_owned()),
         (service(&bus).on("a_b", |_: Job, _| async {}), "`a_b` is not a name: use 1 to 64 of `a-z`, `0-9` and `-`".to_owned()),
         (service(&bus).state(Db).handlers(handlers![store, another]), format!("two handlers have one name: `store` ({here}:) and `store` ({here}:); give one of them `name = \"…\"`")),
-        (service(&bus).handlers(handlers![store]), format!("`store` ({here}:) needs `State<service::Db>`: add `.state(..)` with such a value")),
-        (service(&bus).handlers(handlers![slow]).tune("slwo", |o| o), "`tune(\"slwo\")` does not fit: the handlers are [\"slow\"]".to_owned()),
-        (service(&bus).handlers(handlers![slow]).retired("slow"), "`retired(\"slow\")` does not fit: the handlers are [\"slow\"]".to_owned()),
-        (service(&bus).handlers(handlers![wide]), "`mixed.run` on `mixed.{field}.run` and `mixed.narrow` on `mixed.narrow.run` share subjects: each one's handlers would dead-letter the other's events".to_owned()),
+        (service(&bus).state(7u8).handlers(handlers![store]), format!("`store` ({here}:) needs `State<service::Db>`: add `.state(..)` with such a value; given are [\"u8\"]")),
+        (service(&bus).handlers(handlers![slow]).tune("slwo", |o| o), "`tune(\"slwo\")`: no handler of the service has this name; there are [\"slow\"]".to_owned()),
+        (service(&bus).handlers(handlers![slow]).retired("slow"), "`retired(\"slow\")`: the service has a handler of this name".to_owned()),
+        (service(&bus).handlers(handlers![wide]), "`mixed.run` on `mixed.{field}.run` (service::conflict::Wide) and `mixed.narrow` on `mixed.narrow.run` (service::conflict::Narrow) share subjects: each one's handlers would dead-letter the other's events. Give each type a subject of its own, or make them one enum".to_owned()),
         (service(&bus).handlers(handlers![]), "`handlers![]` found no handler: is the module declared, the crate a dependency, a feature off?".to_owned()),
+        (
+            service(&bus).state(1u8).state(2u8).handlers(handlers![slow]),
+            "two values of the type `u8` were given: wrap one of them in a type of its own".to_owned(),
+        ),
+        (
+            service(&bus).handlers(handlers![slow]).lease(Duration::ZERO),
+            "the lease can not be 0ns: it is at least 100 ms".to_owned(),
+        ),
+        (
+            service(&bus).handlers(handlers![slow]).tune("slow", |o| o.timeout(Duration::ZERO)),
+            format!("the time-out of `slow` ({here}:) can not be 0: no run could end in time"),
+        ),
+        (
+            service(&bus).handlers(handlers![slow]).tune("slow", |o| o.name("other")),
+            format!("the name of `slow` ({here}:) can not be tuned: another name is another group; set it in the attribute"),
+        ),
     ];
     for (service, text) in cases {
         // Lines move whenever this file is edited.
@@ -466,4 +482,60 @@ async fn many_publishers_and_many_workers_lose_nothing_and_repeat_nothing() {
     }
     let acked = acked(&memory);
     assert_eq!((acked.len(), acked.iter().collect::<BTreeSet<_>>().len()), (10_000, 10_000));
+}
+
+trait Gateway: Send + Sync {
+    fn charge(&self) -> u32;
+}
+
+struct Fake;
+
+impl Gateway for Fake {
+    fn charge(&self) -> u32 {
+        7
+    }
+}
+
+#[handler]
+async fn charge(_: Task, State(gateway): State<dyn Gateway>) {
+    assert_eq!(gateway.charge(), 7);
+}
+
+#[tokio::test]
+async fn a_state_may_be_a_trait_object() {
+    let test = bus_core::testing::TestBus::new();
+    let service = Service::new("jobs", test.bus()).shared::<dyn Gateway>(Arc::new(Fake));
+    test.start(service.handlers(handlers![charge])).await.unwrap();
+    test.publish(&Task { n: 1 }).settled().await.unwrap();
+    assert_eq!(test.handled("charge"), 1);
+    // A unit test can call it.
+    charge(Task { n: 1 }, State(Arc::new(Fake))).await;
+}
+
+#[tokio::test]
+async fn a_start_error_reads_as_a_sentence_where_main_shows_it() {
+    let error = service(&Bus::in_memory()).run().await.unwrap_err();
+    let expected = "the service did not start: the service `jobs` has no handlers: \
+                    add `.handlers(discover!())` or `.on(..)`";
+    assert_eq!(format!("{error:?}"), expected);
+}
+
+/// Whatever is awaited can be spawned. It compiles, and that is all.
+#[expect(dead_code, reason = "it is compiled and never run")]
+fn every_future_is_send(service: fn() -> Service, bus: &Bus, test: &bus_core::testing::TestBus) {
+    fn send(_: impl Send) {}
+    let (job, jobs) = (job(1), [job(1)]);
+    send(service().start());
+    send(service().run());
+    send(service().run_until(std::future::ready(())));
+    send(async move { service().start().await.unwrap().stop().await });
+    send(bus.publish(&job));
+    send(bus.publish_all(&jobs));
+    send(test.publish(&job).settled());
+    send(test.publish(&job).finished());
+    send(test.start(service()));
+    send(test.advance(SECOND));
+    send(test.assert_idempotent("charge", &job));
+    let probe = service().probe();
+    send(async move { probe.ready().await });
 }

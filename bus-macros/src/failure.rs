@@ -62,7 +62,7 @@ fn stand_in(item: &DeriveInput, error: &Error) -> TokenStream {
                 ::std::borrow::Cow::Borrowed("")
             }
 
-            fn derived(_: ::bus_core::__private::Derived) {}
+            fn only_the_derive_implements_this(_: ::bus_core::__private::Derived) {}
         }
     }
 }
@@ -88,7 +88,7 @@ fn emit(name: &Ident, arms: &[Arm]) -> TokenStream {
                     match self { #(#classes,)* #none }
                 }
 
-                fn derived(_: ::bus_core::__private::Derived) {}
+                fn only_the_derive_implements_this(_: ::bus_core::__private::Derived) {}
             }
 
             ::bus_core::__private::inventory::submit! {

@@ -27,6 +27,9 @@ mod subject;
 /// | `retry = Retry::exponential(SECOND, MINUTE)` | how often, and how long in between |
 /// | `start = Start::Now` | where a new group begins |
 ///
+/// A module of the same name that is also in scope, as in `mod charge; pub use charge::charge;`, is in
+/// the way of what it adds: name the handler by its path, or the module otherwise.
+///
 /// What it adds to `async fn charge(order: OrderPlaced, State(gateway): State<Gateway>)` is what
 /// could be typed by hand:
 ///

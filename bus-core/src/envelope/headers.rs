@@ -9,8 +9,8 @@ pub const MAX_HEADER_BYTES: usize = 8 * 1024;
 /// Names that begin so belong to the broker, to CloudEvents or to us, in any case of letters.
 const RESERVED_PREFIXES: [&str; 3] = ["nats-", "ce-", "bus-"];
 
-/// Names that the framework writes itself: replaced on every hop, never appended.
-const RESERVED: [&str; 4] = ["content-type", "traceparent", "tracestate", "baggage"];
+/// Names that the framework writes itself.
+const RESERVED: [&str; 1] = ["content-type"];
 
 /// The publisher's own headers: names without regard to case, one value each, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,8 @@ impl Headers {
         Self(Vec::new())
     }
 
-    /// Sets a header, and replaces one of the same name.
+    /// Sets a header, and replaces one of the same name. A name has letters, digits and `-`, and does
+    /// not begin with `nats-`, `ce-` or `bus-`; `content-type` is the codec's.
     pub fn insert(
         &mut self,
         name: impl Into<String>,

@@ -1,6 +1,7 @@
 //! The identity of an event.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -72,6 +73,14 @@ pub(crate) fn mix(mut bits: u64) -> u64 {
 impl From<Uuid> for EventId {
     fn from(uuid: Uuid) -> Self {
         Self(Repr::Uuid(uuid))
+    }
+}
+
+impl FromStr for EventId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Self::parse(text)
     }
 }
 

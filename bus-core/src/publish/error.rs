@@ -13,13 +13,13 @@ use crate::transport::TransportError;
 #[non_exhaustive]
 pub enum PublishError {
     /// The event does not encode.
-    #[error("failed to encode the event")]
+    #[error(transparent)]
     Encode(#[from] CodecError),
     /// A value does not fit into the subject.
-    #[error("failed to make the subject")]
+    #[error(transparent)]
     Subject(#[from] InvalidSubject),
     /// A header can not travel.
-    #[error("failed to set a header")]
+    #[error(transparent)]
     Header(#[from] InvalidHeader),
     /// The payload is larger than the limit.
     #[error(
@@ -38,8 +38,8 @@ pub enum PublishError {
         waited: Duration,
     },
     /// The transport refused it.
-    #[error("the transport refused the event")]
-    Refused(#[source] TransportError),
+    #[error(transparent)]
+    Refused(TransportError),
     /// No answer came: it may be stored or not. Publishing it again under the same id is safe
     /// inside the duplicate window.
     #[error(

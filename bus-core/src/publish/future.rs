@@ -53,7 +53,8 @@ impl Publish {
         self.set(|envelope| envelope.correlation = id)
     }
 
-    /// Adds a header. A name or value that can not travel fails the publish.
+    /// Adds a header, as [`Headers::insert`](crate::Headers::insert) does. One that can not travel fails
+    /// the publish.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Some(Ok(envelope)) = &mut self.draft
             && let Err(error) = envelope.headers.insert(name, value)

@@ -1,6 +1,7 @@
 //! What must hold before a service takes its first event.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{Service, StartError};
 use crate::event::EventDef;
@@ -8,6 +9,9 @@ use crate::handler::Entry;
 use crate::registry::events;
 use crate::state::Needs;
 use crate::transport::{GroupName, Plan, Survey};
+
+/// A shorter lease could not be renewed in time on a busy machine.
+const MIN_LEASE: Duration = Duration::from_millis(100);
 
 /// Everything that can be seen without the broker.
 pub(super) fn alone(service: &mut Service) -> Result<(), StartError> {
@@ -18,6 +22,7 @@ pub(super) fn alone(service: &mut Service) -> Result<(), StartError> {
         return Err(StartError::NoHandlers { service: service.name.clone() });
     }
     tune(service)?;
+    settings(service)?;
     service.entries.sort_by(|a, b| a.name.cmp(&b.name));
     for entry in &service.entries {
         GroupName::new(&service.name, &entry.name)?;
@@ -27,7 +32,8 @@ pub(super) fn alone(service: &mut Service) -> Result<(), StartError> {
         let mut needs = Needs::default();
         (entry.requires)(&mut needs);
         if let Some(state) = service.states.missing(&needs) {
-            return Err(StartError::MissingState { handler: entry.to_string(), state });
+            let (handler, given) = (entry.to_string(), service.states.names());
+            return Err(StartError::MissingState { handler, state, given });
         }
     }
     subjects(&service.entries)
@@ -43,13 +49,37 @@ fn tune(service: &mut Service) -> Result<(), StartError> {
     for (handler, change) in std::mem::take(&mut service.tuned) {
         let entry = service.entries.iter_mut().find(|entry| entry.name == handler);
         let entry = entry.ok_or_else(|| unknown("tune", &handler))?;
+        let name = entry.options.name;
         entry.options = change(entry.options);
+        if entry.options.name != name {
+            let (what, value) = (format!("the name of {entry}"), "tuned".to_owned());
+            let reason = "another name is another group; set it in the attribute";
+            return Err(StartError::Setting { what, value, reason });
+        }
     }
     if let Some((handler, _)) = service.layered.iter().find(|(name, _)| !known.contains(name)) {
         return Err(unknown("middleware_for", handler));
     }
-    if let Some(handler) = service.retired.iter().find(|name| known.contains(name)) {
-        return Err(unknown("retired", handler));
+    match service.retired.iter().find(|name| known.contains(name)) {
+        Some(handler) => Err(StartError::NotRetired { handler: handler.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// What could be set and can not work.
+fn settings(service: &Service) -> Result<(), StartError> {
+    if let Some(state) = service.states.twice() {
+        return Err(StartError::TwoStates { state });
+    }
+    if service.lease < MIN_LEASE {
+        let (what, value) = ("the lease".to_owned(), format!("{:?}", service.lease));
+        return Err(StartError::Setting { what, value, reason: "it is at least 100 ms" });
+    }
+    for entry in &service.entries {
+        if entry.options.timeout.is_zero() {
+            let (what, value) = (format!("the time-out of {entry}"), "0".to_owned());
+            return Err(StartError::Setting { what, value, reason: "no run could end in time" });
+        }
     }
     Ok(())
 }
@@ -86,12 +116,8 @@ fn subjects(entries: &[Entry]) -> Result<(), StartError> {
             other.type_name != here.type_name && filter.overlaps(&other.subject.filter())
         };
         if let Some(other) = known.iter().find(shares) {
-            return Err(StartError::SharedSubject {
-                first: here.type_name,
-                first_subject: here.subject,
-                second: other.type_name,
-                second_subject: other.subject,
-            });
+            let (first, second) = (here.to_string(), other.to_string());
+            return Err(StartError::SharedSubject { first, second });
         }
     }
     Ok(())

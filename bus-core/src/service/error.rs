@@ -1,24 +1,29 @@
 //! Why a service did not start, or did not end well.
 
+use std::fmt;
 use std::time::Duration;
 
+use crate::publish::PublishError;
 use crate::registry::RegistryError;
 use crate::service::report::Report;
-use crate::subject::{Filter, Template};
+use crate::subject::Filter;
 use crate::transport::{GroupName, InvalidName, TransportError};
 
 /// Why a service did not run to a good end.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// It did not start.
-    #[error("failed to start the service")]
+    #[error("the service did not start")]
     Start(#[from] StartError),
     /// The transport could not be reached.
-    #[error("failed to reach the broker")]
+    #[error("the broker could not be reached")]
     Transport(#[from] TransportError),
+    /// An event could not be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// Signals of the operating system can not be received.
-    #[error("failed to listen to signals")]
+    #[error("signals can not be received")]
     Signals(#[source] std::io::Error),
     /// Runs had to be abandoned; their events come again after the lease.
     #[error("the service stopped with work undone: {0}")]
@@ -26,7 +31,7 @@ pub enum Error {
 }
 
 /// Why a service did not start. Nothing was taken from the broker.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The service's or a handler's name.
@@ -69,8 +74,10 @@ pub enum StartError {
         /// The module of the other.
         second: &'static str,
     },
-    /// `tune`, `middleware_for` or `retired` names a handler that is not there, or is.
-    #[error("`{call}(\"{handler}\")` does not fit: the handlers are {known:?}")]
+    /// `tune` or `middleware_for` names a handler that is not there.
+    #[error(
+        "`{call}(\"{handler}\")`: no handler of the service has this name; there are {known:?}"
+    )]
     UnknownHandler {
         /// The method.
         call: &'static str,
@@ -79,27 +86,49 @@ pub enum StartError {
         /// The names that there are.
         known: Vec<String>,
     },
+    /// `retired` names a handler that is there.
+    #[error("`retired(\"{handler}\")`: the service has a handler of this name")]
+    NotRetired {
+        /// The name it was given.
+        handler: String,
+    },
+    /// An option or a setting can not be.
+    #[error("{what} can not be {value}: {reason}")]
+    Setting {
+        /// The handler and its option, or the setting of the service.
+        what: String,
+        /// The value.
+        value: String,
+        /// The rule.
+        reason: &'static str,
+    },
+    /// Two values of one type were given by `state`; handlers could not tell them apart.
+    #[error("two values of the type `{state}` were given: wrap one of them in a type of its own")]
+    TwoStates {
+        /// The type.
+        state: &'static str,
+    },
     /// A handler asks for a state that the service was not given.
-    #[error("{handler} needs `State<{state}>`: add `.state(..)` with such a value")]
+    #[error(
+        "{handler} needs `State<{state}>`: add `.state(..)` with such a value; given are {given:?}"
+    )]
     MissingState {
         /// The handler, with file and line.
         handler: String,
         /// The type.
         state: &'static str,
+        /// The types of the values that were given.
+        given: Vec<&'static str>,
     },
     /// Events of two types share subjects, so each group would get the other's and give them up.
     #[error(
-        "`{first}` on `{first_subject}` and `{second}` on `{second_subject}` share subjects: each one's handlers would dead-letter the other's events"
+        "{first} and {second} share subjects: each one's handlers would dead-letter the other's events. Give each type a subject of its own, or make them one enum"
     )]
     SharedSubject {
-        /// The type name of a handled event.
-        first: &'static str,
-        /// Its subject.
-        first_subject: Template,
-        /// The type name of the other.
-        second: &'static str,
-        /// Its subject.
-        second_subject: Template,
+        /// The handled event: type name, subject and Rust type.
+        first: String,
+        /// The other.
+        second: String,
     },
     /// Nothing on the broker stores the event of a handler.
     #[error(
@@ -146,3 +175,22 @@ pub enum StartError {
     #[error(transparent)]
     Transport(#[from] TransportError),
 }
+
+/// `main` shows an error by `Debug`, and a person reads it there: the words, not the structure.
+macro_rules! debug_as_text {
+    ($($error:ty),*) => {$(
+        impl fmt::Debug for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{self}")?;
+                let mut cause = std::error::Error::source(self);
+                while let Some(error) = cause {
+                    write!(f, ": {error}")?;
+                    cause = error.source();
+                }
+                Ok(())
+            }
+        }
+    )*};
+}
+
+debug_as_text!(Error, StartError);

@@ -52,8 +52,11 @@ impl Running {
                 _claims: Arc::clone(&claims),
             });
         }
+        // Not by reference over an await: deliveries are not `Sync`, and `start` has to be `Send`.
+        let groups = workers.iter().map(|worker| (Arc::clone(&worker.route), worker.group.clone()));
+        let groups: Vec<_> = groups.collect();
         let mut serves = Vec::new();
-        for Worker { route, group, .. } in &workers {
+        for (route, group) in &groups {
             serves.push(Served::read(route, group, &*transport).await);
         }
         Ok(Self::spawn(service, workers, serves))

@@ -15,7 +15,8 @@ const AFTER_THE_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl TestBus {
     /// Runs a handler on an event, runs it once more, and once more after a crash between its end
-    /// and its answer; each run has to publish the same events under the same ids.
+    /// and its answer; each run has to *publish* the same events under the same ids. Effects beside
+    /// that are what [`assert_idempotent_in`](Self::assert_idempotent_in) looks at.
     ///
     /// # Panics
     /// If it does not, or if the handler fails.

@@ -44,7 +44,12 @@ impl TestBus {
     }
 
     /// Starts a service that was made on [`bus`](Self::bus); it stops with the test.
+    ///
+    /// # Panics
+    /// If it was made on another bus.
     pub async fn start(&self, service: Service) -> Result<(), StartError> {
+        let ours = service.is_on(&self.bus);
+        assert!(ours, "{service:?} was not made on `test.bus()`, and nothing would reach it");
         let running = service.start().await?;
         self.running.lock().unwrap_or_else(PoisonError::into_inner).push(running);
         Ok(())
@@ -55,7 +60,11 @@ impl TestBus {
         TestPublish::new(self, self.bus.publish(event))
     }
 
-    /// Waits until every delivery has been answered: retries may wait for their time.
+    /// Waits until every delivery has been answered: retries may wait for their time. A handler that
+    /// hangs is waited for until its time-out, in real time.
+    ///
+    /// # Panics
+    /// If there is no end to it, as where a handler publishes the event that it handles.
     pub async fn settled(&self) {
         self.wait(|_| true, false).await;
     }
@@ -201,6 +210,8 @@ impl TestBus {
             if done() {
                 return;
             }
+            let dropped = self.memory.broker(|broker| broker.recorder.dropped);
+            assert_eq!(dropped, 0, "there is no end to it: a million things happened");
             change.await;
         }
     }
