@@ -12,6 +12,12 @@ use crate::envelope::{EventId, mix};
 /// Where tests begin: 2026-01-01T00:00:00Z.
 const TEST_EPOCH: Duration = Duration::from_secs(1_767_225_600);
 
+/// When a wait ends; one that is too long to be told ends in 30 years, as tokio itself has it.
+pub(crate) fn after(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365 * 30))
+}
+
 /// What time it is, and the next id. Clones share one state.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock(Arc<Kind>);
@@ -50,6 +56,15 @@ impl Clock {
         }
     }
 
+    /// Whether a hand moves it, and so nothing that runs by the time of the machine.
+    pub(crate) fn is_manual(&self) -> bool {
+        match &*self.0 {
+            Kind::System { .. } | Kind::Seeded { .. } => false,
+            #[cfg(feature = "testing")]
+            Kind::Manual { .. } => true,
+        }
+    }
+
     /// The time of day.
     pub(crate) fn wall(&self) -> SystemTime {
         match &*self.0 {
@@ -72,7 +87,9 @@ impl Clock {
     pub(crate) fn advance(&self, by: Duration) {
         if let Kind::Manual { now, .. } = &*self.0 {
             let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-            now.fetch_add(by, Ordering::SeqCst);
+            let later = |now: u64| Some(now.saturating_add(by));
+            // The closure never refuses.
+            let _ = now.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
         }
     }
 

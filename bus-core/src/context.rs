@@ -1,5 +1,6 @@
 //! What a handler knows of the delivery, and how it publishes.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,8 +21,8 @@ struct Run {
     envelope: Arc<Envelope>,
     history: History,
     desk: Arc<Desk>,
-    /// The ids of what this run published, before they were told apart.
-    children: Mutex<Vec<EventId>>,
+    /// How often this run published what; only looked up.
+    children: Mutex<HashMap<EventId, u64>>,
 }
 
 /// What all runs of one handler share.
@@ -38,7 +39,10 @@ impl Context {
 
     /// Publishes an event that follows from this one. It carries the correlation on, names this
     /// event as its cause, and has an id made of both and its content: a handler that runs again
-    /// publishes the same ids, and the transport drops what it has already.
+    /// publishes the same ids, and the transport drops what it has already. Equal events of one run
+    /// are told apart by their order, so a publish that failed is repeated under its own id: that of
+    /// [`PublishError::Unknown`](crate::PublishError::Unknown), or of
+    /// [`Publish::event_id`] before it was awaited.
     pub fn publish<E: Event>(&self, event: &E) -> Publish {
         let Run { envelope, desk, .. } = &*self.0;
         let draft = desk.bus.seal(event).map(|mut child| {
@@ -93,9 +97,10 @@ impl Context {
             &child.payload,
         ]);
         let mut children = self.0.children.lock().unwrap_or_else(PoisonError::into_inner);
-        let equal = children.iter().filter(|other| **other == id).count();
-        children.push(id.clone());
-        if equal == 0 { id } else { id.derive(&[&(equal as u64).to_be_bytes()]) }
+        let before = children.entry(id.clone()).or_default();
+        let equal = *before;
+        *before += 1;
+        if equal == 0 { id } else { id.derive(&[&equal.to_be_bytes()]) }
     }
 }
 

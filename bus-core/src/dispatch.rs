@@ -3,15 +3,18 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use crate::context::{Context, Desk};
 use crate::delivery::Delivery;
+use crate::envelope::Envelope;
 use crate::failure::{HandlerError, HandlerResult, Verdict};
 use crate::handler::Entry;
 use crate::middleware::{Middleware, Next};
@@ -31,11 +34,17 @@ pub(crate) struct Route {
     pub(crate) layers: Vec<Arc<dyn Middleware<Context>>>,
     pub(crate) tally: Tally,
     pub(crate) trust: Trust,
+    /// Answers that are on their way and hold no slot any more.
+    pub(crate) unanswered: Semaphore,
 }
+
+/// The most answers of one handler that are on their way without a slot.
+pub(crate) const UNANSWERED: usize = 4096;
 
 /// How the deliveries of one handler ended.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
+    pub(crate) started: AtomicU64,
     answered: AtomicU64,
     released: AtomicU64,
     lost: AtomicU64,
@@ -52,14 +61,15 @@ pub(crate) struct Count {
 impl Tally {
     pub(crate) fn read(&self) -> Count {
         let read = |count: &AtomicU64| count.load(Ordering::Acquire);
-        let Self { answered, released, lost } = self;
+        let Self { answered, released, lost, .. } = self;
         Count { answered: read(answered), released: read(released), lost: read(lost) }
     }
 }
 
 impl Count {
-    pub(crate) fn ended(&self) -> u64 {
-        self.answered + self.released + self.lost
+    /// What was begun and has not ended.
+    pub(crate) fn held(&self, started: u64) -> u64 {
+        started - self.answered - self.released - self.lost
     }
 }
 
@@ -72,26 +82,41 @@ pub(crate) struct Leave {
     pub(crate) halt: CancellationToken,
 }
 
+/// How long a slot rests when the broker could not be told that a run begins.
+const NOT_BEGUN_PAUSE: Duration = Duration::from_secs(1);
+
 /// decode → run → decide → settle.
 pub(crate) async fn dispatch(route: Arc<Route>, delivery: Delivery, leave: Leave) {
     let Leave { slot, trial, halt } = leave;
     let ended = run(&route, &delivery, trial, &halt).await;
-    // The answer is nobody's work, so the next run can begin.
-    drop(slot);
+    if matches!(ended, Ended::NotBegun) {
+        // Handed back it would come again at once, to a broker that can not be reached. Dropped, it
+        // comes after its lease; and the slot is held for a while, so that not all the rest follows.
+        let _ = halt.run_until_cancelled(sleep(NOT_BEGUN_PAUSE)).await;
+        route.tally.lost.fetch_add(1, Ordering::AcqRel);
+        return;
+    }
     let settlement = route.decide(ended, &delivery);
-    route.settle(delivery, settlement).await;
+    route.settle(delivery, settlement, slot).await;
 }
 
 async fn run(route: &Route, delivery: &Delivery, trial: Trial, halt: &CancellationToken) -> Ended {
-    if delivery.envelope().type_name != route.entry.event.type_name {
+    let (envelope, history) = (Arc::clone(delivery.envelope()), delivery.history());
+    if envelope.type_name != route.entry.event.type_name {
         return Ended::UnknownType;
     }
-    if let Err(error) = delivery.begin().await {
-        debug!(handler = route.entry.name, %error, "not started");
-        return Ended::Cut;
+    if history.attempts >= route.entry.options.retry.max_attempts() {
+        return Ended::Exhausted;
     }
-    let envelope = Arc::clone(delivery.envelope());
-    let ctx = Context::new(envelope, delivery.history(), Arc::clone(&route.desk));
+    match halt.run_until_cancelled(delivery.begin()).await {
+        None => return Ended::Cut,
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
+            warn!(handler = route.entry.name, id = %envelope.id, %error, "not begun, it comes again");
+            return Ended::NotBegun;
+        }
+    }
+    let ctx = Context::new(envelope, history, Arc::clone(&route.desk));
     let run = route.trust.watch(trial, route.call(ctx));
     guarded(run, route.entry.options.timeout, halt).await
 }
@@ -107,8 +132,9 @@ impl Route {
     fn decide(&self, ended: Ended, delivery: &Delivery) -> Settlement {
         let (error, class, text) = match ended {
             Ended::Done => return Settlement::Ack,
-            Ended::Cut => return Settlement::Release,
+            Ended::Cut | Ended::NotBegun => return Settlement::Release,
             Ended::UnknownType => return self.unknown_type(delivery),
+            Ended::Exhausted => return self.exhausted(delivery),
             Ended::TimedOut => {
                 (None, "timeout".into(), format!("no end within {:?}", self.entry.options.timeout))
             }
@@ -140,6 +166,14 @@ impl Route {
         Settlement::DeadLetter { reason: Reason::UnknownType, failed }
     }
 
+    /// Every attempt began, and the last one never ended: its process died, or it blocks a thread.
+    fn exhausted(&self, delivery: &Delivery) -> Settlement {
+        let attempts = delivery.history().attempts;
+        let text = format!("{attempts} runs began, and the last one never ended");
+        let failed = self.failed(delivery, "lost".into(), &text, attempts);
+        Settlement::DeadLetter { reason: Reason::Exhausted, failed }
+    }
+
     fn failed(
         &self,
         delivery: &Delivery,
@@ -156,10 +190,34 @@ impl Route {
     }
 
     /// Not under any stop: a shutdown must not lose the answer to work already done.
-    async fn settle(&self, delivery: Delivery, settlement: Settlement) {
-        let (handler, envelope) = (self.entry.name.as_str(), Arc::clone(delivery.envelope()));
-        let (id, event) = (&envelope.id, &*envelope.type_name);
-        match &settlement {
+    async fn settle(&self, delivery: Delivery, settlement: Settlement, slot: OwnedSemaphorePermit) {
+        let (released, envelope) =
+            (settlement == Settlement::Release, Arc::clone(delivery.envelope()));
+        self.log(&envelope, &settlement);
+        let settled = match delivery.settle(settlement).into_now() {
+            Ok(settled) => settled,
+            Err(answer) => {
+                // The answer is nobody's work, so the next run can begin; but not without end.
+                let _unanswered = self.unanswered.acquire().await;
+                drop(slot);
+                answer.await
+            }
+        };
+        let count = match settled {
+            Ok(()) if released => &self.tally.released,
+            Ok(()) => &self.tally.answered,
+            Err(error) => {
+                let (handler, id) = (&self.entry.name, &envelope.id);
+                warn!(handler, %id, %error, "not settled, it comes again");
+                &self.tally.lost
+            }
+        };
+        count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn log(&self, envelope: &Envelope, settlement: &Settlement) {
+        let (handler, event, id) = (&self.entry.name, &*envelope.type_name, &envelope.id);
+        match settlement {
             Settlement::Ack => debug!(handler, event, %id, "handled"),
             Settlement::Release => debug!(handler, event, %id, "handed back"),
             Settlement::Retry { after, failed } => {
@@ -171,15 +229,5 @@ impl Route {
                 error!(handler, event, %id, attempt, %class, error, %reason, "failed, is a dead letter");
             }
         }
-        let released = settlement == Settlement::Release;
-        let count = match delivery.settle(settlement).await {
-            Ok(()) if released => &self.tally.released,
-            Ok(()) => &self.tally.answered,
-            Err(error) => {
-                warn!(handler, event, %id, %error, "not settled, it comes again");
-                &self.tally.lost
-            }
-        };
-        count.fetch_add(1, Ordering::AcqRel);
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::answer::Answer;
-use crate::clock::Clock;
+use crate::clock::{Clock, after};
 use crate::envelope::Envelope;
 use crate::operator::{DeadLetter, DeadLetterId, Lag, Operator, OperatorError};
 use crate::publish::Bus;
@@ -20,58 +20,28 @@ use crate::transport::{
     Deliveries, Group, GroupName, Health, Plan, Survey, Transport, TransportError,
 };
 
+pub use self::config::MemoryConfig;
+
 use self::broker::{Broker, Refusal};
 use self::subscription::Subscription;
 
 mod broker;
+mod config;
 mod group;
 #[cfg(feature = "testing")]
 pub mod history;
 #[cfg(not(feature = "testing"))]
 #[path = "memory/silent.rs"]
 mod history;
+mod leases;
 mod letters;
+mod log;
+mod queue;
 mod routes;
 #[cfg(feature = "testing")]
 mod spy;
 mod subscription;
 mod window;
-
-/// The limits of the in-process broker, and how it differs from a real one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemoryConfig {
-    /// The first tokens of the subjects that are stored; `None` stores all.
-    pub domains: Option<Vec<String>>,
-    /// How many events are kept for groups that do not exist yet; the oldest go first.
-    pub retain: usize,
-    /// How many events one group may have undone before publishers have to wait.
-    pub backlog: usize,
-    /// How long a publisher waits for room before it is refused.
-    pub patience: Duration,
-    /// How many dead letters are kept; one more is not stored, and its event stays undone.
-    pub dead_letters: usize,
-    /// How long an id is remembered, so that the same event is not stored twice.
-    pub duplicate_window: Duration,
-    /// How many ids are remembered at most.
-    pub duplicate_ids: usize,
-    /// Whether leases are renewed while a delivery is held and its run is within its time-out.
-    pub renew: bool,
-}
-
-impl Default for MemoryConfig {
-    fn default() -> Self {
-        Self {
-            domains: None,
-            retain: 65_536,
-            backlog: 65_536,
-            patience: Duration::from_secs(5),
-            dead_letters: 65_536,
-            duplicate_window: Duration::from_secs(120),
-            duplicate_ids: 65_536,
-            renew: true,
-        }
-    }
-}
 
 /// The in-process broker. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -106,7 +76,9 @@ impl Memory {
 
     pub(crate) fn clocked(config: MemoryConfig, clock: Clock) -> Self {
         let patience = config.patience;
-        let broker = Mutex::new(Broker::new(config));
+        // A run's time-out goes by the time of the machine, so a clock that is moved by hand must not
+        // end its lease.
+        let broker = Mutex::new(Broker::new(config, !clock.is_manual()));
         let (room, health) = (Notify::new(), watch::Sender::new(Health::Ready));
         Self(Arc::new(Shared { broker, clock, patience, room, health }))
     }
@@ -159,23 +131,39 @@ impl Shared {
         self.broker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn publish_when_there_is_room(
+    async fn publish_in_turn(
         self: Arc<Self>,
         envelope: Arc<Envelope>,
+        turn: Turn,
     ) -> Result<(), TransportError> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = after(self.patience);
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
-            let refusal = match self.lock().publish(&envelope, self.clock.elapsed()) {
+            let now = self.clock.elapsed();
+            let published = self.lock().publish(&envelope, now, Some(turn.ticket));
+            let reason = match published {
                 Ok(()) => return Ok(()),
                 Err(Refusal::Final(error)) => return Err(error),
-                Err(Refusal::Full { reason }) => reason,
+                Err(Refusal::Full { reason, .. }) => reason,
             };
             if timeout_at(deadline, room).await.is_err() {
-                return Err(TransportError::Full { reason: refusal });
+                return Err(TransportError::Full { reason });
             }
         }
+    }
+}
+
+/// A place in the queue of publishers, given up when it is dropped.
+struct Turn {
+    shared: Arc<Shared>,
+    ticket: u64,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.shared.lock().queue.leave(self.ticket);
+        self.shared.room.notify_waiters();
     }
 }
 
@@ -183,12 +171,13 @@ impl Shared {
 impl Transport for Memory {
     fn publish(&self, envelope: Envelope) -> Answer<Result<(), TransportError>> {
         let envelope = Arc::new(envelope);
-        let published = self.0.lock().publish(&envelope, self.0.clock.elapsed());
+        let published = self.0.lock().publish(&envelope, self.0.clock.elapsed(), None);
         match published {
             Ok(()) => Answer::now(Ok(())),
             Err(Refusal::Final(error)) => Answer::now(Err(error)),
-            Err(Refusal::Full { .. }) => {
-                Answer::later(Arc::clone(&self.0).publish_when_there_is_room(envelope))
+            Err(Refusal::Full { ticket, .. }) => {
+                let turn = Turn { shared: Arc::clone(&self.0), ticket };
+                Answer::later(Arc::clone(&self.0).publish_in_turn(envelope, turn))
             }
         }
     }
@@ -207,6 +196,10 @@ impl Transport for Memory {
 
     fn operator(&self) -> Option<&dyn Operator> {
         Some(self)
+    }
+
+    fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
     }
 }
 

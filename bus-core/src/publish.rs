@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::{consume_budget, unconstrained};
 
 use crate::clock::Clock;
 use crate::codec::Codec;
@@ -56,10 +57,13 @@ struct Inner {
     room: Arc<Semaphore>,
 }
 
+/// The longest key in bytes: it travels as a header.
+pub const MAX_KEY: usize = 1024;
+
 /// What one bus may have under way. All of it is bounded, and says so when a bound is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishLimits {
-    /// Bytes of one payload.
+    /// Bytes of one payload, its publisher's headers included.
     pub payload: usize,
     /// How long a publish may take in all.
     pub deadline: Duration,
@@ -101,20 +105,41 @@ impl Bus {
         Publish::new(self.clone(), self.seal(event))
     }
 
-    /// Publishes many events, pipelined within the limits of the bus. They are sent in order, and
-    /// the results stand in the same order.
+    /// Publishes many events, pipelined within the limits of the bus. They are sent in order, unless
+    /// middleware that waits lets one overtake another, and the results stand in the same order.
     pub async fn publish_all<'a, E: Event + Sync>(
         &self,
         events: impl IntoIterator<Item = &'a E>,
     ) -> Vec<Result<EventId, PublishError>> {
-        let (mut results, mut under_way) = (Vec::new(), FuturesOrdered::new());
+        let limits = &self.inner.limits;
+        let (mut results, mut under_way, mut bytes) = (Vec::new(), FuturesOrdered::new(), 0);
+        let mut done = |bytes: &mut usize, (size, result): (usize, _)| {
+            *bytes -= size;
+            results.push(result);
+        };
         for event in events {
-            under_way.push_back(self.publish(event));
-            while under_way.len() >= self.inner.limits.in_flight {
-                results.extend(under_way.next().await);
+            let publish = self.publish(event);
+            let size = publish.size();
+            while under_way.len() >= limits.in_flight.max(1)
+                || (!under_way.is_empty() && bytes + size > limits.in_flight_bytes)
+            {
+                if let Some(ended) = under_way.next().await {
+                    done(&mut bytes, ended);
+                }
             }
+            bytes += size;
+            // Unconstrained, because tokio would interrupt some on the way, and wake them in another
+            // order; so it is this loop that lets others have their turn.
+            under_way.push_back(unconstrained(async move { (size, publish.await) }));
+            // Sent now, and not when so many are together that some have to be waited for.
+            if let Some(Some(ended)) = under_way.next().now_or_never() {
+                done(&mut bytes, ended);
+            }
+            consume_budget().await;
         }
-        results.extend(under_way.collect::<Vec<_>>().await);
+        while let Some(ended) = under_way.next().await {
+            done(&mut bytes, ended);
+        }
         results
     }
 

@@ -116,7 +116,12 @@ impl Retry {
 
     fn delay(&self, attempt: u32, draw: f64) -> Duration {
         let bound = self.bound(attempt);
-        if self.jitter { bound.mul_f64(draw.clamp(0.0, 1.0)) } else { bound }
+        if !self.jitter {
+            return bound;
+        }
+        // A draw that is no number draws the whole.
+        let drawn = Duration::try_from_secs_f64(bound.as_secs_f64() * draw.clamp(0.0, 1.0));
+        drawn.map_or(bound, |drawn| drawn.min(bound))
     }
 }
 

@@ -182,7 +182,7 @@ impl Service {
     /// Whether it was made on this bus, or on one that was made from it.
     #[cfg(feature = "testing")]
     pub(crate) fn is_on(&self, bus: &Bus) -> bool {
-        Arc::ptr_eq(self.bus.transport(), bus.transport())
+        self.bus.transport().identity() == bus.transport().identity()
     }
 
     /// Checks everything, joins the groups, and handles events until it is stopped.

@@ -69,7 +69,7 @@ pub struct Failed {
     pub class: Cow<'static, str>,
     /// What the error said, cut to [`MAX_ERROR_TEXT`] bytes.
     pub text: String,
-    /// The number of the run, from 1; 0 where no handler ran.
+    /// The number of the run, from 1; 0 where there was none. Decoding is part of a run.
     pub attempt: u32,
     /// When a run on this event failed for the first time.
     pub first: SystemTime,
@@ -116,6 +116,10 @@ fn cut(text: &str, limit: usize) -> &str {
 /// into its deliveries.
 pub trait Settle: Send + Sync + 'static {
     /// The handler is about to run: from here on an end without an answer counts as an attempt.
+    /// An error keeps it from running.
+    ///
+    /// The default notes nothing, so no such end is ever counted, and an event that kills its
+    /// worker comes back for ever: a transport needs its own wherever a lease can end.
     fn begin(&self, token: u64) -> Answer<Result<(), SettleError>> {
         let _ = token;
         Answer::now(Ok(()))
@@ -126,6 +130,10 @@ pub trait Settle: Send + Sync + 'static {
 
     /// A delivery was dropped without an answer: it is no longer renewed and comes back after its
     /// lease.
+    ///
+    /// The default does nothing, which is right where the broker alone ends the lease. A transport
+    /// that renews leases, or itself remembers what is held, needs its own, or the event is lost
+    /// to its group while the process lives.
     fn abandon(&self, token: u64) {
         let _ = token;
     }

@@ -46,12 +46,26 @@ pub trait Transport: Send + Sync + 'static {
     fn health(&self) -> watch::Receiver<Health>;
 
     /// What stands on the broker for a service, asked once before it starts.
+    ///
+    /// The default finds nothing amiss: every filter is covered, no group is an orphan, leases are
+    /// renewed. A transport whose groups outlive a service has to name them, as one that may not
+    /// store a subject or does not renew leases has to say so; otherwise services start that
+    /// should not.
     async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
         let _ = plan;
         Ok(Survey::default())
     }
 
+    /// The same number for all transports of this process that are one broker's: a handler runs in
+    /// one service on it. By default each is a broker of its own.
+    fn identity(&self) -> usize {
+        std::ptr::from_ref(self).cast::<()>() as usize
+    }
+
     /// What operators need, where there is such a thing.
+    ///
+    /// The default is that there is not: nobody learns how far groups are behind, and dead letters
+    /// are kept but can not be listed or redriven. A transport that can tell returns itself.
     fn operator(&self) -> Option<&dyn Operator> {
         None
     }
@@ -67,11 +81,16 @@ pub trait Deliveries: Send {
     /// Takes no new work, hands back at once what was fetched and not yet yielded, and says how
     /// much that was. From here on `poll_next` yields nothing; deliveries that were yielded can
     /// still be settled.
-    fn stop(&mut self) -> u64 {
-        0
-    }
+    ///
+    /// There is no default: a transport that fetches nothing ahead has nothing to hand back, and
+    /// still has to remember that it was stopped.
+    fn stop(&mut self) -> u64;
 
     /// Done when every answer given so far has reached the broker.
+    ///
+    /// The default is done at once, which is right where the [`Answer`] of a settlement is ready no
+    /// sooner than the broker has it. A transport that collects answers, or sends them from a task
+    /// of its own, needs its own.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         let _ = cx;
         Poll::Ready(Ok(()))

@@ -164,6 +164,15 @@ impl Transport for Slow {
     }
 }
 
+#[tokio::test]
+async fn what_is_polled_in_order_is_sent_in_order_however_much_it_is() {
+    let test = TestBus::new();
+    let bus = test.bus().limits(PublishLimits { in_flight: 5000, ..PublishLimits::default() });
+    let orders: Vec<_> = (0..3000).map(order).collect();
+    assert!(bus.publish_all(&orders).await.iter().all(Result::is_ok));
+    assert_eq!(test.published::<OrderPlaced>(), orders);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_answer_is_unknown_and_names_the_id_to_use_again() {
     let (bus, _) = Slow::bus(|| Answer::later(std::future::pending()));

@@ -279,7 +279,9 @@ async fn health_goes_from_starting_to_ready_to_stopping() {
     probe.ready().await;
     assert!(probe.readiness().ready && probe.is_alive());
     running.stop().await;
-    assert_eq!(probe.readiness().reasons, ["the service is stopping"]);
+    assert_eq!(probe.readiness().reasons, ["the service does not run"]);
+    // It never will be ready again, and says so at once.
+    probe.ready().await;
     assert!(probe.is_alive(), "a service that stops is no reason to kill the process");
 }
 
@@ -403,10 +405,9 @@ async fn beside_a_wall(sleeps: usize, blocked: usize) -> Report {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_that_blocks_from_its_first_run_on_does_not_starve_another() {
-    // It is on trial, one run at a time; the rest was not even taken.
+    // Its runs begin some time apart until it is known: here one, and perhaps a few more.
     let report = beside_a_wall(0, 1).await;
-    // The other handler's last run may or may not have ended before the stop.
-    assert_eq!((report.handed_back, report.abandoned), (0, 1));
+    assert!(report.handed_back == 0 && report.abandoned >= 1, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

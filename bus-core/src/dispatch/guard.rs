@@ -1,11 +1,14 @@
 //! A run that can not take anything with it: no panic, no hang.
 
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -21,6 +24,10 @@ pub(super) enum Ended {
     Cut,
     /// No run at all: the handler is for another type of event.
     UnknownType,
+    /// No run at all: as many as the policy allows began before, and none of them ended well.
+    Exhausted,
+    /// The broker was not told that a run begins, and so none did.
+    NotBegun,
 }
 
 /// Runs until it ends, panics, takes longer than `limit`, or is halted.
@@ -32,13 +39,14 @@ pub(super) async fn guarded(
     let mut run = AssertUnwindSafe(run).catch_unwind();
     let ended = tokio::select! {
         biased;
-        result = &mut run => match result {
-            Ok(Ok(())) => Ended::Done,
-            Ok(Err(error)) => Ended::Failed(error),
-            Err(panic) => Ended::Panicked(text(&*panic)),
+        // Not a `sleep` beside it: a run that always uses up tokio's budget would leave none to it.
+        result = timeout(limit, &mut run) => match result {
+            Ok(Ok(Ok(()))) => Ended::Done,
+            Ok(Ok(Err(error))) => Ended::Failed(error),
+            Ok(Err(panic)) => Ended::Panicked(text(panic)),
+            Err(_) => Ended::TimedOut,
         },
-        () = tokio::time::sleep(limit) => Ended::TimedOut,
-        () = halt.cancelled() => Ended::Cut,
+        () = halted(halt) => Ended::Cut,
     };
     // Values that the run still holds are dropped here, and their `Drop` may panic as well.
     if quietly(|| drop(run)).is_none() {
@@ -47,13 +55,26 @@ pub(super) async fn guarded(
     ended
 }
 
+/// Cancelled, also where the run has left no budget to wait for it.
+async fn halted(halt: &CancellationToken) {
+    let mut cancelled = pin!(halt.cancelled());
+    poll_fn(|cx| match halt.is_cancelled() {
+        true => Poll::Ready(()),
+        false => cancelled.as_mut().poll(cx),
+    })
+    .await;
+}
+
 /// Runs code of a user's that must not take us with it.
 pub(super) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(code)).ok()
 }
 
-fn text(panic: &(dyn Any + Send)) -> String {
+fn text(panic: Box<dyn Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without a text").to_owned()
+    let text = text.unwrap_or("a panic without a text").to_owned();
+    // What was thrown may panic as well when it is dropped.
+    quietly(|| drop(panic));
+    text
 }

@@ -2,18 +2,21 @@
 //!
 //! A poll that runs under `block_in_place` gives the other tasks of its thread to another thread
 //! first. That costs a thread, so it is done only for handlers that are known to block, and for
-//! the first polls of each. Until those are over, runs begin one after the other: so a handler
-//! that blocks from the start takes one thread, and not all.
+//! the first polls of each. Until those are over, runs begin one after the other, or as far apart
+//! as makes a poll a slow one: so a handler that blocks from the start does not take all threads
+//! before it is known.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::block_in_place;
+use tokio::time::timeout;
 use tracing::warn;
 
 /// Quick polls by which a new handler earns trust.
@@ -59,8 +62,9 @@ impl Trust {
         if !has_threads() || !self.is_on_probation() {
             return Trial { _permit: None };
         }
-        // The semaphore is never closed.
-        Trial { _permit: Arc::clone(&self.trial).acquire_owned().await.ok() }
+        // One that takes longer blocks its thread, and the others can not wait for it.
+        let acquired = timeout(BLOCKED, Arc::clone(&self.trial).acquire_owned()).await;
+        Trial { _permit: acquired.ok().and_then(Result::ok) }
     }
 
     /// The same future, its polls watched.
@@ -73,7 +77,7 @@ impl Trust {
         poll_fn(move |cx| {
             let begun = now();
             let polled = if threads && (self.is_on_probation() || self.blocks()) {
-                block_in_place(|| Pin::new(&mut future).poll(cx))
+                in_place(|| Pin::new(&mut future).poll(cx))
             } else {
                 Pin::new(&mut future).poll(cx)
             };
@@ -109,6 +113,14 @@ impl Trust {
             self.strikes.store(strikes - 1, Ordering::Relaxed);
         }
     }
+}
+
+/// Polls where other threads take over the rest of this one's work. `block_in_place` takes tokio's
+/// budget away, and with it every chance to interrupt a run that never waits; `block_on` brings one.
+fn in_place<T>(poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+    let mut poll = Some(poll);
+    let once = poll_fn(|_| Poll::Ready(poll.take().map_or(Poll::Pending, |poll| poll())));
+    block_in_place(|| Handle::current().block_on(once))
 }
 
 /// Whether there are other threads to give the work to.

@@ -1,16 +1,16 @@
 //! What the in-process broker knows. It has no clock: every call says what time it is.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
-
-use tracing::warn;
 
 use super::MemoryConfig;
 use super::group::{Entry, Members, Next};
 use super::history::Recorder;
 use super::letters::Letters;
+use super::log::Log;
+use super::queue::Queue;
 use super::routes::Routes;
 use super::window::Window;
 use crate::delivery::History;
@@ -23,38 +23,40 @@ use crate::transport::{Group, GroupName, Plan, Start, Survey, TransportError};
 pub(super) enum Refusal {
     /// Nothing will change that.
     Final(TransportError),
-    /// There may be room later.
-    Full { reason: String },
+    /// There may be room later: a place in the queue for it.
+    Full { reason: String, ticket: u64 },
 }
 
 #[derive(Debug)]
 pub(crate) struct Broker {
     config: MemoryConfig,
-    /// Kept for groups that do not exist yet.
-    log: VecDeque<Entry>,
+    /// Whether a run that outlives its time-out loses its lease.
+    runs_end: bool,
+    log: Log,
     pub(super) sequence: u64,
     pub(super) groups: Vec<Members>,
     pub(super) names: BTreeMap<GroupName, usize>,
     routes: Routes,
     window: Window,
     letters: Letters,
-    discarded: bool,
+    pub(super) queue: Queue,
     pub(crate) recorder: Recorder,
 }
 
 impl Broker {
-    pub(super) fn new(config: MemoryConfig) -> Self {
+    pub(super) fn new(config: MemoryConfig, runs_end: bool) -> Self {
         Self {
             window: Window::new(config.duplicate_window, config.duplicate_ids),
             letters: Letters::new(config.dead_letters),
-            config,
-            log: VecDeque::new(),
+            log: Log::new(config.retain, config.retain_bytes),
             sequence: 0,
             groups: Vec::new(),
             names: BTreeMap::new(),
             routes: Routes::default(),
-            discarded: false,
+            queue: Queue::default(),
             recorder: Recorder::default(),
+            runs_end,
+            config,
         }
     }
 
@@ -62,6 +64,7 @@ impl Broker {
         &mut self,
         envelope: &Arc<Envelope>,
         now: Duration,
+        ticket: Option<u64>,
     ) -> Result<(), Refusal> {
         if !self.covers(envelope.subject.domain()) {
             let subject = envelope.subject.to_string();
@@ -69,20 +72,22 @@ impl Broker {
         }
         let duplicate = self.window.contains(&envelope.id, now);
         if !duplicate {
-            self.store(envelope, now)?;
+            self.store(envelope, now, ticket)?;
         }
         self.recorder.published(envelope, duplicate);
         Ok(())
     }
 
-    fn store(&mut self, envelope: &Arc<Envelope>, now: Duration) -> Result<(), Refusal> {
-        let backlog = self.config.backlog;
-        for at in self.routes.of(&envelope.subject) {
-            let group = &self.groups[at];
-            if group.depth() >= backlog {
-                let reason = format!("`{}` has {backlog} events undone", group.name);
-                return Err(Refusal::Full { reason });
-            }
+    fn store(
+        &mut self,
+        envelope: &Arc<Envelope>,
+        now: Duration,
+        ticket: Option<u64>,
+    ) -> Result<(), Refusal> {
+        if let Some(reason) = self.no_room(envelope, ticket) {
+            let groups = self.routes.of(&envelope.subject).collect();
+            let ticket = ticket.unwrap_or_else(|| self.queue.join(groups));
+            return Err(Refusal::Full { reason, ticket });
         }
         self.sequence += 1;
         self.window.insert(envelope.id.clone(), now);
@@ -90,20 +95,24 @@ impl Broker {
         for at in self.routes.of(&envelope.subject) {
             self.groups[at].push(entry.clone());
         }
-        self.keep(entry);
+        self.log.keep(entry);
         Ok(())
     }
 
-    fn keep(&mut self, entry: Entry) {
-        self.log.push_back(entry);
-        if self.log.len() > self.config.retain {
-            self.log.pop_front();
-            if !self.discarded {
-                self.discarded = true;
-                let retain = self.config.retain;
-                warn!(retain, "events are discarded for groups that do not exist yet");
+    fn no_room(&self, envelope: &Envelope, ticket: Option<u64>) -> Option<String> {
+        let backlog = self.config.backlog;
+        for at in self.routes.of(&envelope.subject) {
+            let group = &self.groups[at];
+            if group.depth() >= backlog {
+                return Some(format!("`{}` has {backlog} events undone", group.name));
             }
         }
+        if self.queue.is_empty() {
+            return None;
+        }
+        let groups: Vec<_> = self.routes.of(&envelope.subject).collect();
+        let behind = self.queue.is_behind(ticket, &groups);
+        behind.then(|| "others wait for room".to_owned())
     }
 
     fn covers(&self, domain: &str) -> bool {
@@ -129,7 +138,7 @@ impl Broker {
             members.rejoin(group);
             return Ok(*at);
         }
-        let mut members = Members::new(group, self.config.renew);
+        let mut members = Members::new(group, self.config.renew, self.runs_end);
         let wanted = |entry: &&Entry| match group.start {
             Start::Beginning => true,
             Start::Now => false,
@@ -147,9 +156,9 @@ impl Broker {
         Ok(at)
     }
 
-    pub(super) fn next(&mut self, group: usize, now: Duration, waker: &Waker) -> Next {
+    pub(super) fn next(&mut self, group: usize, member: u64, now: Duration, waker: &Waker) -> Next {
         let members = &mut self.groups[group];
-        let next = members.next(now, waker);
+        let next = members.next(member, now, waker);
         if let Next::Delivery { envelope, history, .. } = &next {
             self.recorder.delivered(&members.name, &envelope.id, history.next_attempt());
         }

@@ -1,16 +1,23 @@
 //! One group of the in-process broker: what waits, what is held, what comes back.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use super::leases::{Held, Leases};
 use crate::delivery::History;
 use crate::envelope::Envelope;
 use crate::operator::Lag;
 use crate::settle::Failed;
 use crate::subject::Filter;
 use crate::transport::{Group, GroupName};
+
+/// The end of the clock that tests move by hand: 584 years.
+const FOREVER: Duration = Duration::from_nanos(u64::MAX);
+
+/// How soon a member looks again at the soonest where nothing is due.
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
 /// One event for one group.
 #[derive(Clone, Debug)]
@@ -20,16 +27,6 @@ pub(super) struct Entry {
     pub(super) stored: Duration,
     pub(super) history: History,
     pub(super) deliveries: u32,
-}
-
-/// An entry that was delivered and is not settled.
-#[derive(Debug)]
-struct Held {
-    entry: Entry,
-    begun: bool,
-    abandoned: bool,
-    /// When it comes back; `None` while it is renewed.
-    deadline: Option<Duration>,
 }
 
 /// What a member gets when it asks.
@@ -52,37 +49,38 @@ pub(super) struct Members {
     lease: Duration,
     timeout: Duration,
     renew: bool,
+    runs_end: bool,
     /// What nobody has seen.
     fresh: VecDeque<Entry>,
     /// What comes again; it is served first, as brokers do.
     again: VecDeque<Entry>,
     delayed: BTreeMap<(Duration, u64), Entry>,
-    /// Only looked up and counted, never walked in its order.
-    held: HashMap<u64, Held>,
-    /// No lease ends before this.
-    earliest: Option<Duration>,
-    wakers: Vec<Waker>,
+    held: Leases,
+    /// Of each member that waits, the last one.
+    wakers: Vec<(u64, Waker)>,
     tokens: u64,
     /// How many members there are.
     pub(super) count: usize,
+    joined: u64,
 }
 
 impl Members {
-    pub(super) fn new(group: &Group, renew: bool) -> Self {
+    pub(super) fn new(group: &Group, renew: bool, runs_end: bool) -> Self {
         Self {
             name: group.name.clone(),
             filter: group.filter.clone(),
             lease: group.lease,
             timeout: group.timeout,
             renew,
+            runs_end,
             fresh: VecDeque::new(),
             again: VecDeque::new(),
             delayed: BTreeMap::new(),
-            held: HashMap::new(),
-            earliest: None,
+            held: Leases::default(),
             wakers: Vec::new(),
             tokens: 0,
             count: 0,
+            joined: 0,
         }
     }
 
@@ -108,44 +106,62 @@ impl Members {
 
     /// All waiting members look again; those that find nothing go back to sleep.
     pub(super) fn wake(&mut self) {
-        self.wakers.drain(..).for_each(Waker::wake);
+        self.wakers.drain(..).for_each(|(_, waker)| waker.wake());
     }
 
-    pub(super) fn next(&mut self, now: Duration, waker: &Waker) -> Next {
+    /// A member joins: its number.
+    pub(super) fn join(&mut self) -> u64 {
+        self.count += 1;
+        self.joined += 1;
+        self.joined
+    }
+
+    pub(super) fn leave(&mut self, member: u64) {
+        self.count -= 1;
+        self.wakers.retain(|(other, _)| *other != member);
+        // What it was woken for is for others now.
+        self.wake();
+    }
+
+    pub(super) fn next(&mut self, member: u64, now: Duration, waker: &Waker) -> Next {
         self.return_due(now);
         let Some(mut entry) = self.again.pop_front().or_else(|| self.fresh.pop_front()) else {
-            if !self.wakers.iter().any(|other| other.will_wake(waker)) {
-                self.wakers.push(waker.clone());
+            match self.wakers.iter_mut().find(|(other, _)| *other == member) {
+                Some((_, other)) => other.clone_from(waker),
+                None => self.wakers.push((member, waker.clone())),
             }
-            return Next::Wait { due: self.due() };
+            return Next::Wait { due: self.look_again(now) };
         };
         entry.deliveries += 1;
         let (token, deadline) =
             (self.tokens, (!self.renew).then(|| now.saturating_add(self.lease)));
         self.tokens += 1;
         let (envelope, history) = (Arc::clone(&entry.envelope), entry.history);
-        self.hold(token, Held { entry, begun: false, abandoned: false, deadline });
+        self.held.insert(
+            token,
+            Held { entry, delivered: now, begun: false, abandoned: false, deadline },
+        );
         Next::Delivery { token, envelope, history }
     }
 
     /// A run begins: its lease is renewed no longer than its time-out allows.
     pub(super) fn begin(&mut self, token: u64, now: Duration) -> bool {
-        let Some(mut held) = self.held.remove(&token) else { return false };
+        let Some(mut held) = self.held.remove(token) else { return false };
         held.begun = true;
-        if self.renew {
+        if self.renew && self.runs_end {
             held.deadline = Some(now.saturating_add(self.timeout).saturating_add(self.lease));
         }
-        self.hold(token, held);
+        self.held.insert(token, held);
         true
     }
 
     /// Nobody renews it any more.
     pub(super) fn abandon(&mut self, token: u64, now: Duration) {
-        if let Some(mut held) = self.held.remove(&token) {
+        if let Some(mut held) = self.held.remove(token) {
             let end = now.saturating_add(self.lease);
             held.deadline = Some(held.deadline.map_or(end, |deadline| deadline.min(end)));
             held.abandoned = true;
-            self.hold(token, held);
+            self.held.insert(token, held);
             // Members that wait have to learn of the new deadline.
             self.wake();
         }
@@ -153,12 +169,12 @@ impl Members {
 
     /// Takes out what is held under the token: it is settled.
     pub(super) fn take(&mut self, token: u64) -> Option<Entry> {
-        self.held.remove(&token).map(|held| held.entry)
+        self.held.remove(token).map(|held| held.entry)
     }
 
     /// The entry that is held under the token.
     pub(super) fn held(&self, token: u64) -> Option<&Entry> {
-        self.held.get(&token).map(|held| &held.entry)
+        self.held.get(token)
     }
 
     pub(super) fn retry(&mut self, mut entry: Entry, due: Duration, failed: &Failed) {
@@ -166,7 +182,7 @@ impl Members {
         entry.history.first_failure.get_or_insert(failed.first);
         let token = self.tokens;
         self.tokens += 1;
-        self.delayed.insert((due, token), entry);
+        self.delayed.insert((due.min(FOREVER), token), entry);
         // Members that wait have to learn of the new time.
         self.wake();
     }
@@ -197,14 +213,26 @@ impl Members {
         self.count > 0 && open.chain(delayed).any(|entry| of(&entry.envelope))
     }
 
-    /// When the next delayed event or lease is due.
-    pub(super) fn due(&self) -> Option<Duration> {
-        let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
-        [delayed, self.lease_end()].into_iter().flatten().min()
+    /// When the next event comes back that waits for its time, or for a lease that nobody renews.
+    #[cfg(feature = "testing")]
+    pub(super) fn due(&self, of: impl Fn(&Envelope) -> bool) -> Option<Duration> {
+        let delayed = self.delayed.iter().filter(|(_, entry)| of(&entry.envelope));
+        let abandoned =
+            self.held.values().filter(|held| held.abandoned && of(&held.entry.envelope));
+        let due = delayed.map(|((due, _), _)| *due);
+        due.chain(abandoned.filter_map(|held| held.deadline)).min()
     }
 
-    fn lease_end(&self) -> Option<Duration> {
-        self.held.values().filter_map(|held| held.deadline).min()
+    /// When there may be something though nobody says so: a member sleeps no longer than this. A
+    /// delivery without a deadline may get one when its run begins, and nobody is woken then.
+    fn look_again(&self, now: Duration) -> Option<Duration> {
+        let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
+        let longest = self.timeout.saturating_add(self.lease);
+        // No run that begins after this look ends before the next.
+        let next = now.saturating_add(self.lease.max(SHORTEST_LOOK));
+        let begins = |held: &Held| held.delivered.saturating_add(longest).max(next);
+        let end = |held: &Held| held.deadline.unwrap_or_else(|| begins(held));
+        delayed.into_iter().chain(self.held.values().map(end)).min()
     }
 
     fn return_due(&mut self, now: Duration) {
@@ -213,29 +241,6 @@ impl Members {
         {
             self.again.push_back(first.remove());
         }
-        if self.earliest.is_some_and(|earliest| earliest <= now) {
-            self.end_leases(now);
-        }
-    }
-
-    fn end_leases(&mut self, now: Duration) {
-        let ended = |(token, held): (&u64, &Held)| Some((held.deadline?, *token));
-        let mut ended: Vec<_> = self.held.iter().filter_map(ended).collect();
-        // The order of the table is not the same twice.
-        ended.sort_unstable();
-        for (_, token) in ended.into_iter().take_while(|(deadline, _)| *deadline <= now) {
-            if let Some(mut held) = self.held.remove(&token) {
-                // A run that never ended counts; one that never began does not.
-                held.entry.history.attempts += u32::from(held.begun);
-                self.again.push_back(held.entry);
-            }
-        }
-        self.earliest = self.lease_end();
-    }
-
-    fn hold(&mut self, token: u64, held: Held) {
-        let earliest = self.earliest.into_iter().chain(held.deadline).min();
-        self.earliest = earliest;
-        self.held.insert(token, held);
+        self.again.extend(self.held.ended(now));
     }
 }

@@ -14,9 +14,10 @@ impl Broker {
         self.groups.iter().any(|group| group.any_open(later, &of))
     }
 
-    /// When the next delayed event or lease of any group with members is due.
-    pub(crate) fn due(&self) -> Option<Duration> {
-        self.groups.iter().filter(|group| group.count > 0).filter_map(Members::due).min()
+    /// When the next event comes back that waits for its time, in any group with members.
+    pub(crate) fn due(&self, of: impl Fn(&Envelope) -> bool) -> Option<Duration> {
+        let alive = self.groups.iter().filter(|group| group.count > 0);
+        alive.filter_map(|group| group.due(&of)).min()
     }
 
     /// After a manual clock was moved, all members look again.

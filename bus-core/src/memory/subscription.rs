@@ -16,6 +16,7 @@ use crate::transport::{Deliveries, Group, TransportError};
 
 pub(super) struct Subscription {
     lane: Arc<Lane>,
+    member: u64,
     timer: Option<Pin<Box<Sleep>>>,
     stopped: bool,
 }
@@ -31,10 +32,10 @@ impl Subscription {
         let (now, wall) = (shared.clock.elapsed(), shared.clock.wall());
         let mut broker = shared.lock();
         let group = broker.join(group, |stored| wall - now.saturating_sub(stored))?;
-        broker.groups[group].count += 1;
+        let member = broker.groups[group].join();
         drop(broker);
         let lane = Lane { shared: Arc::clone(shared), group };
-        Ok(Self { lane: Arc::new(lane), timer: None, stopped: false })
+        Ok(Self { lane: Arc::new(lane), member, timer: None, stopped: false })
     }
 }
 
@@ -45,7 +46,7 @@ impl Deliveries for Subscription {
         }
         let Lane { shared, group } = &*self.lane;
         loop {
-            let next = shared.lock().next(*group, shared.clock.elapsed(), cx.waker());
+            let next = shared.lock().next(*group, self.member, shared.clock.elapsed(), cx.waker());
             let due = match next {
                 Next::Delivery { token, envelope, history } => {
                     let lane = Arc::clone(&self.lane) as Arc<dyn Settle>;
@@ -73,7 +74,9 @@ impl Deliveries for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.lane.shared.lock().groups[self.lane.group].count -= 1;
+        let mut broker = self.lane.shared.lock();
+        broker.groups[self.lane.group].leave(self.member);
+        broker.recorder.changed();
     }
 }
 

@@ -33,7 +33,7 @@ impl Window {
 
     fn forget(&mut self, now: Duration) {
         while let Some((stored, _)) = self.order.front()
-            && (*stored + self.length <= now || self.order.len() > self.limit)
+            && (stored.saturating_add(self.length) <= now || self.order.len() > self.limit)
         {
             if let Some((_, id)) = self.order.pop_front() {
                 self.ids.remove(&id);

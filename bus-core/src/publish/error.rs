@@ -21,15 +21,21 @@ pub enum PublishError {
     /// A header can not travel.
     #[error(transparent)]
     Header(#[from] InvalidHeader),
-    /// The payload is larger than the limit.
+    /// Payload and headers are larger than the limit.
     #[error(
-        "the payload has {bytes} bytes, {limit} are allowed; raise `PublishLimits::payload` or store it elsewhere and send a reference"
+        "payload and headers have {bytes} bytes, {limit} are allowed; raise `PublishLimits::payload` or store it elsewhere and send a reference"
     )]
     TooLarge {
-        /// Bytes of the payload.
+        /// Bytes of the payload and the publisher's headers.
         bytes: usize,
         /// [`PublishLimits::payload`](super::PublishLimits::payload).
         limit: usize,
+    },
+    /// The key is longer than [`MAX_KEY`](super::MAX_KEY).
+    #[error("the key has {bytes} bytes, {} are allowed", super::MAX_KEY)]
+    KeyTooLong {
+        /// Bytes of the key.
+        bytes: usize,
     },
     /// So much was under way that this publish was not begun within the deadline.
     #[error("too much was under way for {waited:?}; nothing was sent")]
@@ -62,6 +68,13 @@ pub enum PublishError {
 impl PublishError {
     /// Whether the same event can never be published, however often it is tried.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Encode(_) | Self::Subject(_) | Self::Header(_) | Self::TooLarge { .. })
+        matches!(
+            self,
+            Self::Encode(_)
+                | Self::Subject(_)
+                | Self::Header(_)
+                | Self::TooLarge { .. }
+                | Self::KeyTooLong { .. }
+        )
     }
 }

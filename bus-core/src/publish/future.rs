@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::consume_budget;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Bus, PublishError};
+use super::{Bus, MAX_KEY, PublishError};
 use crate::answer::Answer;
+use crate::clock::after;
 use crate::envelope::{Envelope, EventId};
 use crate::middleware::Next;
 use crate::transport::TransportError;
@@ -24,12 +26,13 @@ use crate::transport::TransportError;
 pub struct Publish {
     bus: Bus,
     draft: Option<Result<Envelope, PublishError>>,
+    done: Option<Sent>,
     sending: Option<BoxFuture<'static, Sent>>,
 }
 
 impl Publish {
     pub(crate) fn new(bus: Bus, draft: Result<Envelope, PublishError>) -> Self {
-        Self { bus, draft: Some(draft), sending: None }
+        Self { bus, draft: Some(draft), done: None, sending: None }
     }
 
     /// Publishes under this id: again after [`PublishError::Unknown`], or under one that makes a
@@ -71,6 +74,17 @@ impl Publish {
         self
     }
 
+    /// What it takes of the room for what is under way, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.draft.as_ref().and_then(|draft| draft.as_ref().ok()).map_or(0, Envelope::size)
+    }
+
+    /// The story that the event will be part of.
+    #[cfg(feature = "testing")]
+    pub(crate) fn correlation_id(&self) -> Option<&EventId> {
+        self.draft.as_ref()?.as_ref().ok().map(|envelope| &envelope.correlation)
+    }
+
     /// The id under which it will be stored, where the event could be encoded.
     pub fn event_id(&self) -> Option<&EventId> {
         self.draft.as_ref()?.as_ref().ok().map(|envelope| &envelope.id)
@@ -81,15 +95,19 @@ impl Future for Publish {
     type Output = Result<EventId, PublishError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.draft.is_some() {
+        if let Some(draft) = self.draft.take() {
+            // At once, so that publishes that are polled in order are sent in order.
+            match begin(&self.bus, draft?) {
+                Begun::Done(result) => self.done = Some(result),
+                Begun::Sending(sending) => self.sending = Some(sending),
+            }
+        }
+        if self.done.is_some() {
             // A transport that always answers at once must not keep others from their turn.
             ready!(pin!(consume_budget()).poll(cx));
         }
-        if let Some(draft) = self.draft.take() {
-            match begin(&self.bus, draft?) {
-                Begun::Done(result) => return Poll::Ready(result),
-                Begun::Sending(sending) => self.sending = Some(sending),
-            }
+        if let Some(result) = self.done.take() {
+            return Poll::Ready(result);
         }
         self.sending.as_mut().map_or(Poll::Pending, |sending| sending.poll_unpin(cx))
     }
@@ -126,7 +144,7 @@ fn begin(bus: &Bus, envelope: Envelope) -> Begun {
             Ok(stored) => Begun::Done(sent(id, stored)),
             Err(answer) => Begun::Sending(Box::pin(async move {
                 let _permits = permits;
-                wait(id, answer, Instant::now() + limit, limit).await
+                wait(id, answer, after(limit), limit).await
             })),
         },
     }
@@ -134,17 +152,31 @@ fn begin(bus: &Bus, envelope: Envelope) -> Begun {
 
 async fn send(bus: Bus, envelope: Envelope) -> Sent {
     let limit = bus.inner.limits.deadline;
-    let deadline = Instant::now() + limit;
-    // The permits live until the broker has answered.
+    let deadline = after(limit);
+    // The permits live until the broker has answered, or nobody waits for it any more.
     let busy = |_| PublishError::Busy { waited: limit };
     let _slot = take(&bus.inner.slots, 1, deadline).await.map_err(busy)?;
     let bytes = bytes(&bus, &envelope);
     let _room = take(&bus.inner.room, bytes, deadline).await.map_err(busy)?;
-    let end = |envelope: Envelope| {
-        let (id, answer) = (envelope.id.clone(), store(&bus, envelope));
-        async move { wait(id, answer?, deadline, limit).await }.boxed()
-    };
-    Next::new(&bus.inner.outgoing, end).run(envelope).await
+    let (id, handed) = (envelope.id.clone(), AtomicBool::new(false));
+    let end = |envelope: Envelope| hand_over(&bus, envelope, deadline, &handed).boxed();
+    let sent = Next::new(&bus.inner.outgoing, end).run(envelope);
+    match timeout_at(deadline, sent).await {
+        Ok(sent) => sent,
+        Err(_) if handed.load(Ordering::Relaxed) => Err(unknown(id, limit)),
+        Err(_) => Err(PublishError::Busy { waited: limit }),
+    }
+}
+
+/// Behind all middleware. After the deadline nothing is sent: nobody would hear the answer.
+async fn hand_over(bus: &Bus, envelope: Envelope, deadline: Instant, handed: &AtomicBool) -> Sent {
+    let limit = bus.inner.limits.deadline;
+    if Instant::now() >= deadline {
+        return Err(PublishError::Busy { waited: limit });
+    }
+    let (id, answer) = (envelope.id.clone(), store(bus, envelope)?);
+    handed.store(true, Ordering::Relaxed);
+    wait(id, answer, deadline, limit).await
 }
 
 /// What the event takes of the room for what is under way.
@@ -171,9 +203,13 @@ type Stored = Result<(), TransportError>;
 
 /// The last step, behind all middleware, so that it checks what really leaves.
 fn store(bus: &Bus, envelope: Envelope) -> Result<Answer<Stored>, PublishError> {
-    let (bytes, limit) = (envelope.payload.len(), bus.inner.limits.payload);
+    let (bytes, limit) = (envelope.size(), bus.inner.limits.payload);
     if bytes > limit {
         return Err(PublishError::TooLarge { bytes, limit });
+    }
+    let bytes = envelope.key.as_ref().map_or(0, String::len);
+    if bytes > MAX_KEY {
+        return Err(PublishError::KeyTooLong { bytes });
     }
     Ok(bus.inner.transport.publish(envelope))
 }
@@ -181,8 +217,12 @@ fn store(bus: &Bus, envelope: Envelope) -> Result<Answer<Stored>, PublishError> 
 async fn wait(id: EventId, answer: Answer<Stored>, deadline: Instant, limit: Duration) -> Sent {
     match timeout_at(deadline, answer).await {
         Ok(stored) => sent(id, stored),
-        Err(_) => Err(PublishError::Unknown { id, reason: format!("nothing within {limit:?}") }),
+        Err(_) => Err(unknown(id, limit)),
     }
+}
+
+fn unknown(id: EventId, limit: Duration) -> PublishError {
+    PublishError::Unknown { id, reason: format!("nothing within {limit:?}") }
 }
 
 fn sent(id: EventId, stored: Stored) -> Sent {

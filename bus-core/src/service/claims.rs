@@ -30,7 +30,7 @@ impl Claims {
         service: &str,
         entries: &[Entry],
     ) -> Result<Self, StartError> {
-        let transport = Arc::as_ptr(transport).cast::<()>() as usize;
+        let transport = transport.identity();
         let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in entries {
             let other = claims.iter().find(|claim| {

@@ -30,7 +30,7 @@ pub enum Error {
     Abandoned(Report),
 }
 
-/// Why a service did not start. Nothing was taken from the broker.
+/// Why a service did not start. No event was taken from the broker; groups may have been made.
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {

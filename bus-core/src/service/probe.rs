@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
+use super::error::StartError;
+
 /// The health of a service, to be served by whatever web server there is. Clones see the same.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -24,6 +26,8 @@ enum Phase {
     Starting,
     Running,
     Stopping,
+    /// For good: it has stopped, or did not start.
+    Over,
 }
 
 /// Whether a service does its work now.
@@ -54,11 +58,12 @@ impl Probe {
         self.state.borrow().dead.is_empty()
     }
 
-    /// Waits until the service is ready, or has stopped for good.
+    /// Waits until the service is ready, or never will be: it has stopped, or did not start.
     pub async fn ready(&self) {
         let mut changes = self.state.subscribe();
         // An error would say that the sender is gone, and we hold it.
-        let _ = changes.wait_for(|state| state.readiness().ready).await;
+        let over = |state: &State| state.phase == Phase::Over;
+        let _ = changes.wait_for(|state| state.readiness().ready || over(state)).await;
     }
 
     pub(super) fn running(&self) {
@@ -66,7 +71,22 @@ impl Probe {
     }
 
     pub(super) fn stopping(&self) {
-        self.state.send_modify(|state| state.phase = Phase::Stopping);
+        self.state.send_if_modified(|state| {
+            let before = state.phase;
+            if before != Phase::Over {
+                state.phase = Phase::Stopping;
+            }
+            before != state.phase
+        });
+    }
+
+    pub(super) fn stopped(&self) {
+        self.state.send_modify(|state| state.phase = Phase::Over);
+    }
+
+    pub(super) fn failed(&self, error: &StartError) {
+        self.unready("start", error.to_string());
+        self.stopped();
     }
 
     pub(super) fn unready(&self, who: &str, reason: impl Into<String>) {
@@ -94,6 +114,7 @@ impl State {
             Phase::Starting => reasons.push("the service is starting".to_owned()),
             Phase::Running => {}
             Phase::Stopping => reasons.push("the service is stopping".to_owned()),
+            Phase::Over => reasons.push("the service does not run".to_owned()),
         }
         Readiness { ready: reasons.is_empty(), reasons }
     }

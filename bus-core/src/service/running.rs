@@ -1,9 +1,11 @@
 //! From start to stop.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use futures_util::future::join_all;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,25 +16,33 @@ use super::ledger::Served;
 use super::worker::Worker;
 use super::{Probe, Report, Service, StartError, checks};
 use crate::context::{Context, Desk};
-use crate::dispatch::{Route, Tally, Trust};
+use crate::dispatch::{Route, Tally, Trust, UNANSWERED};
 use crate::handler::Entry;
 use crate::middleware::Layers;
 use crate::publish::Bus;
 use crate::transport::{Group, GroupName, Health};
 
 /// A service at work. Dropping it stops it as [`stop`](Self::stop) does, without anyone waiting.
-#[derive(Debug)]
 #[must_use = "a service that is dropped stops"]
 pub struct Running {
     name: String,
     probe: Probe,
     serves: Vec<Served>,
     stop: CancellationToken,
-    workers: Vec<JoinHandle<Report>>,
+    workers: Vec<(JoinHandle<Report>, Arc<Route>)>,
 }
 
 impl Running {
-    pub(super) async fn start(mut service: Service) -> Result<Self, StartError> {
+    pub(super) async fn start(service: Service) -> Result<Self, StartError> {
+        let probe = service.probe();
+        let started = Self::try_start(service).await;
+        if let Err(error) = &started {
+            probe.failed(error);
+        }
+        started
+    }
+
+    async fn try_start(mut service: Service) -> Result<Self, StartError> {
         checks::alone(&mut service)?;
         let transport = Arc::clone(service.bus.transport());
         let survey = transport.survey(&checks::plan(&service)).await?;
@@ -69,8 +79,10 @@ impl Running {
         }
         let (stop, probe) = (CancellationToken::new(), service.probe);
         let tasks = TaskTracker::new();
-        let work =
-            |worker: Worker| tasks.spawn(worker.work(probe.clone(), stop.clone(), service.grace));
+        let work = |worker: Worker| {
+            let route = Arc::clone(&worker.route);
+            (tasks.spawn(worker.work(probe.clone(), stop.clone(), service.grace)), route)
+        };
         tasks.spawn(stop.clone().run_until_cancelled_owned(carry_health(&service.bus, &probe)));
         let workers = workers.into_iter().map(work).collect();
         probe.running();
@@ -93,12 +105,17 @@ impl Running {
         self.probe.stopping();
         self.stop.cancel();
         let mut report = Report::default();
-        for part in join_all(std::mem::take(&mut self.workers)).await {
-            match part {
+        for (worker, route) in std::mem::take(&mut self.workers) {
+            match worker.await {
                 Ok(part) => report += part,
-                Err(error) => warn!(service = self.name, %error, "an engine task died"),
+                Err(error) => {
+                    warn!(service = self.name, %error, "an engine task died");
+                    let started = route.tally.started.load(Ordering::Acquire);
+                    report.abandoned += route.tally.read().held(started);
+                }
             }
         }
+        self.probe.stopped();
         info!(service = self.name, "{report}");
         report
     }
@@ -108,6 +125,15 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.probe.stopping();
         self.stop.cancel();
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("name", &self.name)
+            .field("serves", &self.serves)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,7 +156,8 @@ fn route(service: &Service, entry: Entry, group: &Group) -> Arc<Route> {
     let layers = bus.layers().of::<Context>();
     let desk = Desk { bus, states: service.states.clone(), group: group.name.clone() };
     let trust = Trust::new(&entry.name);
-    Arc::new(Route { entry, desk: Arc::new(desk), layers, tally: Tally::default(), trust })
+    let (desk, tally, unanswered) = (Arc::new(desk), Tally::default(), Semaphore::new(UNANSWERED));
+    Arc::new(Route { entry, desk, layers, tally, trust, unanswered })
 }
 
 /// Carries the transport's health into the probe, for ever.
@@ -143,6 +170,7 @@ fn carry_health(bus: &Bus, probe: &Probe) -> impl Future<Output = ()> + use<> {
                 Health::Unready { reason } => probe.unready("transport", reason.as_str()),
             }
             if health.changed().await.is_err() {
+                probe.unready("transport", "it tells its health no more");
                 return;
             }
         }

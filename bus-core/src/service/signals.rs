@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::process;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 
 use tokio::runtime::Builder;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use super::error::Error;
 
@@ -15,34 +16,48 @@ use super::error::Error;
 const SIGTERM: i32 = 15;
 const SIGINT: i32 = 2;
 
-/// Listens on a thread of its own, so that a handler that blocks every thread of the service can
-/// not keep the process alive: the second signal ends it.
+/// The first signal that this process got, for every `run` there is or will be.
+static FIRST: LazyLock<watch::Sender<Option<i32>>> = LazyLock::new(|| watch::Sender::new(None));
+
+/// Whether the one listener of this process has been started.
+static LISTENS: Mutex<bool> = Mutex::new(false);
+
+/// The first signal. One thread listens for all services of the process, so that neither a handler
+/// that blocks every other thread nor a service that has ended keeps the second signal from ending
+/// the process.
 pub(super) fn first() -> Result<impl Future<Output = i32>, Error> {
-    let runtime = Builder::new_current_thread().enable_io().build().map_err(Error::Signals)?;
-    let mut signals = {
-        let _inside = runtime.enter();
-        Signals::new().map_err(Error::Signals)?
-    };
-    let (tell, told) = oneshot::channel();
-    let listen = move || {
-        runtime.block_on(async {
-            let first = signals.next().await;
-            let last = match tell.send(first) {
-                Ok(()) => signals.next().await,
-                // The service has ended by itself, and nobody else would heed the signal.
-                Err(first) => first,
-            };
-            process::exit(128 + last);
-        });
-    };
-    thread::Builder::new().name("bus-signals".to_owned()).spawn(listen).map_err(Error::Signals)?;
-    Ok(async {
-        match told.await {
-            Ok(signal) => signal,
-            // The thread ends only after it has told.
-            Err(_) => std::future::pending().await,
+    let mut listens = LISTENS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*listens {
+        listen().map_err(Error::Signals)?;
+        *listens = true;
+    }
+    let mut told = FIRST.subscribe();
+    Ok(async move {
+        loop {
+            if let Some(signal) = *told.borrow_and_update() {
+                return signal;
+            }
+            if told.changed().await.is_err() {
+                // The sender is static.
+                std::future::pending::<()>().await;
+            }
         }
     })
+}
+
+fn listen() -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::new()?
+    };
+    let listen = async move {
+        FIRST.send_replace(Some(signals.next().await));
+        let second = signals.next().await;
+        process::exit(128 + second);
+    };
+    let name = "bus-signals".to_owned();
+    thread::Builder::new().name(name).spawn(move || runtime.block_on(listen)).map(|_| ())
 }
 
 #[cfg(unix)]

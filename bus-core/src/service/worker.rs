@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -41,20 +42,13 @@ impl Worker {
     ) -> Report {
         let alarm = Alarm { probe: &probe, group: self.group.name.to_string(), armed: true };
         let (tasks, halt) = (TaskTracker::new(), CancellationToken::new());
-        let mut started = 0;
-        stop.run_until_cancelled(self.take(&probe, &tasks, &halt, &mut started)).await;
-        let report = self.drain(&tasks, &halt, started, grace).await;
+        stop.run_until_cancelled(self.take(&probe, &tasks, &halt)).await;
+        let report = self.drain(&tasks, &halt, grace).await;
         alarm.disarm();
         report
     }
 
-    async fn take(
-        &mut self,
-        probe: &Probe,
-        tasks: &TaskTracker,
-        halt: &CancellationToken,
-        started: &mut u64,
-    ) {
+    async fn take(&mut self, probe: &Probe, tasks: &TaskTracker, halt: &CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.group.concurrency.min(Semaphore::MAX_PERMITS)));
         loop {
             // Leave comes first: nothing is taken that could not run at once.
@@ -64,7 +58,7 @@ impl Worker {
                 self.resubscribe(probe).await;
                 continue;
             };
-            *started += 1;
+            self.route.tally.started.fetch_add(1, Ordering::AcqRel);
             tasks.spawn(dispatch(Arc::clone(&self.route), delivery, leave));
         }
     }
@@ -96,7 +90,6 @@ impl Worker {
         &mut self,
         tasks: &TaskTracker,
         halt: &CancellationToken,
-        started: u64,
         grace: Duration,
     ) -> Report {
         let unstarted = self.deliveries.stop();
@@ -114,13 +107,14 @@ impl Worker {
             Err(_) => warn!(group = %self.group.name, "answers may be lost: no flush in time"),
         }
         let after = self.route.tally.read();
-        let (finished, released) =
-            (after.answered - before.answered, after.released - before.released);
-        let held = started - before.ended();
+        let finished = after.answered - before.answered;
+        let released = after.released - before.released;
         Report {
             finished,
             handed_back: released + unstarted,
-            abandoned: held - finished - released,
+            abandoned: before.held(self.route.tally.started.load(Ordering::Acquire))
+                - finished
+                - released,
         }
     }
 }

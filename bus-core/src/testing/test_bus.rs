@@ -73,13 +73,13 @@ impl TestBus {
     /// has settled.
     pub async fn advance(&self, by: Duration) {
         self.settled().await;
-        let end = self.memory.clock().elapsed() + by;
-        while let Some(due) = self.memory.broker(|broker| broker.due())
+        let end = self.memory.clock().elapsed().saturating_add(by);
+        while let Some(due) = self.memory.broker(|broker| broker.due(|_| true))
             && due <= end
         {
-            self.move_to(due).await;
+            self.move_to(due, |_| true).await;
         }
-        self.move_to(end).await;
+        self.move_to(end, |_| true).await;
     }
 
     /// How many deliveries to the handler were a success.
@@ -187,14 +187,15 @@ impl TestBus {
         self.history().into_iter().filter_map(settlement).collect()
     }
 
-    pub(super) async fn move_to(&self, time: Duration) {
+    /// Moves the clock, and waits until all of these events that came back by it have settled.
+    pub(super) async fn move_to(&self, time: Duration, of: impl Fn(&Envelope) -> bool) {
         let clock = self.memory.clock();
         clock.advance(time.saturating_sub(clock.elapsed()));
         self.memory.broker(|broker| broker.wake_all());
         // What is due leaves the delayed ones only when a member has looked.
-        self.wait_until(|| self.memory.broker(|broker| broker.due()).is_none_or(|due| due > time))
-            .await;
-        self.settled().await;
+        let looked = || self.memory.broker(|broker| broker.due(&of)).is_none_or(|due| due > time);
+        self.wait_until(looked).await;
+        self.wait(of, false).await;
     }
 
     pub(super) async fn wait(&self, of: impl Fn(&Envelope) -> bool, later: bool) {

@@ -29,8 +29,9 @@ impl<'a> TestPublish<'a> {
     /// Waits until every handler that the event woke has answered, and every handler that their
     /// events woke. A retry that waits for its time is an answer.
     pub async fn settled(self) -> Result<EventId, PublishError> {
-        let (test, id) = (self.test, self.publish.await?);
-        test.wait(|envelope| envelope.correlation == id || envelope.id == id, false).await;
+        let (test, story) = (self.test, self.publish.correlation_id().cloned());
+        let id = self.publish.await?;
+        test.wait(of(story, id.clone()), false).await;
         Ok(id)
     }
 
@@ -40,18 +41,19 @@ impl<'a> TestPublish<'a> {
     /// # Panics
     /// If there is no end to it.
     pub async fn finished(self) -> Result<EventId, PublishError> {
-        let test = self.test;
+        let (test, story) = (self.test, self.publish.correlation_id().cloned());
         let id = self.settled().await?;
-        let open = |envelope: &Envelope| envelope.correlation == id || envelope.id == id;
+        let ours = of(story, id.clone());
         for _ in 0..MAX_STEPS {
-            if !test.memory().broker(|broker| broker.any_open(true, open)) {
-                return Ok(id);
-            }
-            if let Some(due) = test.memory().broker(|broker| broker.due()) {
-                test.move_to(due).await;
-            }
+            let Some(due) = test.memory().broker(|broker| broker.due(&ours)) else { return Ok(id) };
+            test.move_to(due, &ours).await;
         }
         assert_eq!(MAX_STEPS, 0, "the retries of {id} have no end");
         Ok(id)
     }
+}
+
+/// The event itself, and the story that it is part of.
+fn of(story: Option<EventId>, id: EventId) -> impl Fn(&Envelope) -> bool {
+    move |envelope| envelope.id == id || Some(&envelope.correlation) == story.as_ref()
 }

@@ -1,10 +1,11 @@
 //! Shows a transport of your own, and a service on it: **the** example for authors of transports.
 //!
-//! `shelf.rs` is the transport. It keeps everything in this process, so that nothing hides what
-//! every transport has to do. What it leaves out: a bound for its backlog, leases (in one process,
-//! a worker that dies drops its deliveries, and the transport is told), `survey` and `operator`,
-//! which have defaults. Before you trust one of yours, drive it through the cases of bus-core's
-//! feature `conformance`.
+//! `shelf.rs` and the two files beneath it are the transport. It keeps everything in this process,
+//! so that nothing hides what every transport has to do. What it leaves out: a bound for its
+//! backlog, an end to the ids it remembers, and an `operator`, which a transport may lack.
+//!
+//! Before you trust one of yours, drive it through the cases of bus-core's feature `conformance`,
+//! as `examples/tests/own_transport.rs` does with this one.
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A service for `tests/signals.rs`, which signals it: `signalled good|hang|block`.
+//! A service for `tests/signals.rs`, which signals it: `signalled good|again|hang|block`.
 
 #![expect(clippy::print_stdout, reason = "the test reads what it prints")]
 
@@ -47,10 +47,15 @@ impl Handler<Job> for Work {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let mode = match std::env::args().nth(1).as_deref() {
-        Some("good") => Mode::Good,
+        Some("good" | "again") => Mode::Good,
         Some("hang") => Mode::Hang,
         _ => Mode::Block,
     };
+    if std::env::args().nth(1).as_deref() == Some("again") {
+        // A first try that does not start must not change what a signal does to the next.
+        let refused = Service::new("jobs", Bus::in_memory()).run().await.is_err();
+        println!("refused {refused}");
+    }
     let (begun, mut begins) = mpsc::channel(1);
     let bus = Bus::in_memory();
     let service = Service::new("jobs", bus.clone()).on("work", Work { mode, begun });

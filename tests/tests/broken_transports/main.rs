@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bus_core::testing::conformance::{self, Bench, Settings};
+use bus_core::testing::conformance::{Bench, Settings, cases};
 use tokio::task::JoinSet;
 
 use self::sabotage::{Broken, Sabotage};
@@ -40,7 +40,7 @@ macro_rules! found {
         $(
             #[tokio::test(start_paused = true)]
             async fn $test() {
-                $(failure(Sabotage::$sabotage, conformance::$case).await;)+
+                $(failure(Sabotage::$sabotage, cases::$case).await;)+
             }
         )+
     };
@@ -86,9 +86,16 @@ found! {
 /// waited.
 #[tokio::test(start_paused = true)]
 async fn silence_is_found() {
-    let message = failure(Sabotage::NeverDelivers, conformance::an_ack_is_final).await;
+    let message = failure(Sabotage::NeverDelivers, cases::an_ack_is_final).await;
     assert!(message.contains("settlement.rs"), "{message}");
     assert!(message.contains("nothing arrived"), "{message}");
+}
+
+/// What comes at the wrong time is told with the time that was expected.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_time_is_told() {
+    let message = failure(Sabotage::RetriesAtOnce, cases::a_retry_waits_its_delay).await;
+    assert!(message.ends_with("`a` came after 0 ns, expected after 1 s"), "{message}");
 }
 
 /// The wrapper itself is honest: without a sabotage all cases pass.

@@ -82,8 +82,9 @@ impl Member {
             let delivery = self.arrival(last + self.deadline, at).await;
             let took = since.elapsed();
             if text(&delivery) != expected || took < first || took > last + slack {
-                let arrived = text(&delivery);
-                fail(at, &format!("`{arrived}` came after {took:?}, not {expected} at {first:?}"));
+                let (arrived, took) = (text(&delivery), spoken(took));
+                let expected = due(arrived, expected, first, last);
+                fail(at, &format!("`{arrived}` came after {took}, expected {expected}"));
             }
             delivery
         }
@@ -154,7 +155,7 @@ impl Member {
         match timeout(within, poll_fn(|cx| self.deliveries.poll_next(cx))).await {
             Ok(Some(delivery)) => delivery,
             Ok(None) => fail(at, &"the subscription ended"),
-            Err(_) => fail(at, &format!("nothing arrived within {within:?}")),
+            Err(_) => fail(at, &format!("nothing arrived within {}", spoken(within))),
         }
     }
 }
@@ -184,6 +185,22 @@ pub(super) fn gather(
         }
         (ones, others)
     }
+}
+
+/// What was expected instead: the event where it is another one, and its time.
+fn due(arrived: &str, expected: &str, first: Duration, last: Duration) -> String {
+    let event = if arrived == expected { String::new() } else { format!("`{expected}` ") };
+    if first == last {
+        return format!("{event}after {}", spoken(first));
+    }
+    format!("{event}between {} and {}", spoken(first), spoken(last))
+}
+
+/// A time with a space before its unit.
+fn spoken(time: Duration) -> String {
+    let text = format!("{time:?}");
+    let unit = text.trim_start_matches(|part: char| part.is_ascii_digit() || part == '.');
+    format!("{} {unit}", text.trim_end_matches(unit))
 }
 
 /// The payload of a delivery in a case.

@@ -27,7 +27,12 @@ pub struct Settings {
     pub operator: bool,
     /// A subject that nothing stores, where the transport has such.
     pub uncovered: Option<Subject>,
-    /// What the broker's clock shows when the bench is made.
+    /// What the broker's clock shows when the bench is made; the machine's time unless told.
+    ///
+    /// Under paused time the machine's clock hardly moves while a case lets hours pass. So the
+    /// transport has to take the time from tokio's clock: this epoch, and what has
+    /// [elapsed](tokio::time::Instant::elapsed) since. One that reads `SystemTime::now` once, when
+    /// it is made, and adds what has elapsed since needs no other epoch than the default.
     pub epoch: SystemTime,
 }
 

@@ -1,0 +1,112 @@
+//! The test bus itself: it neither hangs nor comes back too early.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bus_core::prelude::*;
+use bus_core::testing::TestBus;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+#[derive(Serialize, Deserialize, Event)]
+#[event(subject = "jobs.todo")]
+struct Job;
+
+#[derive(Serialize, Deserialize, Event)]
+#[event(subject = "parts.todo")]
+struct Part;
+
+/// Ends when it is let, and counts its runs.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Notify, AtomicU32)>);
+
+impl<E: Event> Handler<E> for Gate {
+    async fn handle(&self, _: E, _: Context) -> HandlerResult {
+        self.0.1.fetch_add(1, Ordering::SeqCst);
+        self.0.0.notified().await;
+        Ok(())
+    }
+}
+
+async fn flaky(_: Part, ctx: Context) -> HandlerResult {
+    if ctx.attempt() < 3 { Err("not yet".into()) } else { Ok(()) }
+}
+
+async fn parent(_: Job, ctx: Context) -> HandlerResult {
+    ctx.publish(&Part).await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_flow_does_not_wait_for_another_and_does_not_end_its_leases() {
+    let (test, gate) = (TestBus::new(), Gate::default());
+    let service = Service::new("s", test.bus()).on::<Job>("gate", gate.clone()).on("flaky", flaky);
+    let service = service.tune("flaky", |o| o.retry(Retry::fixed(HOUR)));
+    test.start(service).await.unwrap();
+    test.bus().publish(&Job).await.unwrap();
+    timeout(MINUTE, test.publish(&Part).finished()).await.unwrap().unwrap();
+    assert_eq!((test.handled("flaky"), test.retried("flaky")), (1, 2));
+    assert_eq!(gate.0.1.load(Ordering::SeqCst), 1, "the other flow's run is not run again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_are_waited_for_also_where_the_story_began_elsewhere() {
+    let (test, gate) = (TestBus::new(), Gate::default());
+    let service = Service::new("s", test.bus()).on("parent", parent).on::<Part>("gate", gate);
+    test.start(service).await.unwrap();
+    let story = EventId::parse("story-7").unwrap();
+    let settled = test.publish(&Job).with(|publish| publish.correlation(story)).settled();
+    assert!(timeout(SECOND, settled).await.is_err(), "the child has not been answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_ends_when_nobody_is_left_to_answer() {
+    let (test, gate) = (TestBus::new(), Gate::default());
+    let service = Service::new("s", test.bus()).on::<Job>("gate", gate).grace(Duration::ZERO);
+    let running = service.tune("gate", |o| o.concurrency(1)).start().await.unwrap();
+    test.bus().publish(&Job).await.unwrap();
+    test.bus().publish(&Job).await.unwrap();
+    let (settled, _) = tokio::join!(timeout(HOUR, test.settled()), running.stop());
+    settled.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_never_comes_is_reached_by_a_clock_that_is_moved_by_hand() {
+    async fn later(_: Job, ctx: Context) -> HandlerResult {
+        match ctx.attempt() {
+            1 => Err(HandlerError::retry_after(Duration::MAX, "busy")),
+            _ => Ok(()),
+        }
+    }
+    let test = TestBus::new();
+    test.start(Service::new("s", test.bus()).on("later", later)).await.unwrap();
+    test.advance(SECOND).await;
+    timeout(MINUTE, test.publish(&Job).finished()).await.unwrap().unwrap();
+    assert_eq!(test.handled("later"), 1);
+    test.advance(Duration::MAX).await;
+}
+
+#[tokio::test]
+#[should_panic = "published other events when it ran again"]
+async fn a_handler_that_publishes_past_its_context_is_not_idempotent() {
+    let test = TestBus::new();
+    let bus = test.bus();
+    let past = move |_: Job, _: Context| {
+        let bus = bus.clone();
+        async move {
+            bus.publish(&Part).await?;
+            HandlerResult::Ok(())
+        }
+    };
+    test.start(Service::new("s", test.bus()).on("past", past)).await.unwrap();
+    test.assert_idempotent("past", &Job).await;
+}
+
+#[tokio::test]
+#[should_panic = "was not made on `test.bus()`"]
+async fn a_service_of_another_bus_is_refused() {
+    let test = TestBus::new();
+    let _ = test.start(Service::new("s", Bus::in_memory()).on("parent", parent)).await;
+}

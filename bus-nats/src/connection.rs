@@ -1,0 +1,198 @@
+//! A connection that says how it is.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::time::Duration;
+
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
+use bus_core::transport::Health;
+use tokio::sync::{broadcast, watch};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{info, warn};
+
+use crate::config::{Auth, ConfigError, NatsConfig};
+
+/// A server that is silent for three of these is given up.
+const PING: Duration = Duration::from_secs(5);
+
+/// The most between two tries to come back; the least is nothing ("full jitter").
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// The most before the first try, which also stands before the very first connection.
+const FIRST_TRY: Duration = Duration::from_millis(100);
+
+/// How long one try may take.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// Refusals that are kept for those who wait for an answer.
+const REFUSALS: usize = 256;
+
+/// Why there is no connection. No message holds a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The configuration can not be right.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No server took the connection in time.
+    #[error("none of {servers:?} took a connection within {deadline:?}: {reason}")]
+    Unreachable {
+        /// The addresses.
+        servers: Vec<String>,
+        /// [`NatsConfig::deadline`].
+        deadline: Duration,
+        /// What went wrong last.
+        reason: String,
+    },
+    /// The server does not want us.
+    #[error("the server refused us: {reason}; check `auth`")]
+    Refused {
+        /// What it said.
+        reason: String,
+    },
+    /// The server has no JetStream, or not for us.
+    #[error("there is no JetStream for us: {reason}")]
+    NoJetStream {
+        /// What the server said.
+        reason: String,
+    },
+    /// The server is too old.
+    #[error("nats-server {found} is too old: {} or later is needed", crate::capabilities::FLOOR)]
+    TooOld {
+        /// Its version.
+        found: String,
+    },
+    /// The thread of the client could not be started.
+    #[error("failed to start the client's thread")]
+    Thread(#[source] io::Error),
+    /// The thread of the client ended.
+    #[error("the client's thread ended")]
+    Ended,
+}
+
+/// What the connection tells of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Signals {
+    pub(crate) health: watch::Sender<Health>,
+    /// What the server did not permit, in its words.
+    pub(crate) refusals: broadcast::Sender<String>,
+}
+
+impl Signals {
+    pub(crate) fn new() -> Self {
+        Self {
+            health: watch::Sender::new(Health::Ready),
+            refusals: broadcast::Sender::new(REFUSALS),
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        match event {
+            Event::Connected => {
+                info!("connected");
+                self.health.send_replace(Health::Ready);
+            }
+            Event::Disconnected => self.down("the connection is lost"),
+            Event::Closed => self.down("the connection is closed"),
+            Event::ServerError(ServerError::Other(text)) => {
+                warn!(text, "the server says");
+                // Nobody may be waiting, and that is no fault.
+                let _ = self.refusals.send(text);
+            }
+            Event::ServerError(error) => self.down(&error.to_string()),
+            Event::ClientError(error) => self.down(&error.to_string()),
+            other => info!(%other, "the connection says"),
+        }
+    }
+
+    fn down(&self, reason: &str) {
+        warn!(reason, "not connected");
+        self.health.send_replace(Health::Unready { reason: reason.to_owned() });
+    }
+}
+
+/// Connects; to be run on the engine's thread, where the client then lives.
+pub(crate) async fn connect(
+    config: NatsConfig,
+    servers: Vec<ServerAddr>,
+    signals: Signals,
+) -> Result<Client, ConnectError> {
+    let deadline = Instant::now() + config.deadline;
+    loop {
+        let options = options(&config, &signals)?;
+        let attempt = timeout_at(deadline, options.connect(&servers)).await;
+        let reason = match attempt {
+            Ok(Ok(client)) => return Ok(client),
+            Ok(Err(error)) => match error.kind() {
+                ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                    return Err(ConnectError::Refused { reason: error.to_string() });
+                }
+                _ => error.to_string(),
+            },
+            Err(_) => "no answer".to_owned(),
+        };
+        let pause = jitter(Duration::from_millis(500));
+        if Instant::now() + pause >= deadline {
+            let (servers, deadline) = (config.servers, config.deadline);
+            return Err(ConnectError::Unreachable { servers, deadline, reason });
+        }
+        sleep(pause).await;
+    }
+}
+
+fn options(config: &NatsConfig, signals: &Signals) -> Result<ConnectOptions, ConnectError> {
+    let signals = signals.clone();
+    let mut options = ConnectOptions::new()
+        .name(&config.name)
+        .custom_inbox_prefix(format!("_INBOX_{}", config.name))
+        .ping_interval(PING)
+        .connection_timeout(ATTEMPT)
+        .request_timeout(Some(ATTEMPT))
+        .max_reconnects(None)
+        .reconnect_delay_callback(|tries| jitter(if tries > 1 { RECONNECT } else { FIRST_TRY }))
+        .require_tls(config.tls.required)
+        .event_callback(move |event| {
+            signals.tell(event);
+            std::future::ready(())
+        });
+    if config.tls.first {
+        options = options.tls_first();
+    }
+    if let Some(roots) = &config.tls.roots {
+        options = options.add_root_certificates(roots.clone());
+    }
+    if let Some((certificate, key)) = &config.tls.identity {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    authenticate(options, &config.auth)
+}
+
+fn authenticate(options: ConnectOptions, auth: &Auth) -> Result<ConnectOptions, ConnectError> {
+    Ok(match auth {
+        Auth::None => options,
+        Auth::User { name, password } => {
+            options.user_and_password(name.clone(), password.expose().to_owned())
+        }
+        Auth::Token(token) => options.token(token.expose().to_owned()),
+        #[cfg(feature = "nkeys")]
+        Auth::NKey(seed) => options.nkey(seed.expose().to_owned()),
+        #[cfg(feature = "nkeys")]
+        Auth::Credentials(path) => {
+            let unreadable = |error: io::Error| ConfigError::File {
+                what: "`auth`",
+                path: path.clone(),
+                reason: error.to_string(),
+            };
+            let text = std::fs::read_to_string(path).map_err(unreadable)?;
+            options.credentials(&text).map_err(unreadable)?
+        }
+    })
+}
+
+/// Between nothing and `most`, so that clients that lost one server do not come back as one.
+pub(crate) fn jitter(most: Duration) -> Duration {
+    // The keys of a hash map's hasher are random, and that is all that is wanted here.
+    let random = RandomState::new().build_hasher().finish();
+    most.mul_f64((random >> 11) as f64 / (1u64 << 53) as f64)
+}

@@ -1,0 +1,223 @@
+//! Envelope → JetStream publish; and which error means what.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use bus_core::Envelope;
+use bus_core::transport::TransportError;
+use bytes::Bytes;
+use tokio::sync::broadcast;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::connection::jitter;
+use crate::transport::Shared;
+use crate::{headers, topology};
+
+/// How long all tries of one publish may take: less than the bus waits, so that what is known of
+/// the failure reaches it.
+const DEADLINE: Duration = Duration::from_secs(9);
+
+/// How long one try waits for the server's ack, before it is sent again under the same id.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// The first pause between two tries; doubles up to [`LAST_PAUSE`], each with full jitter.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What an error says of the event.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It may be stored: send it again under the same id.
+    Unknown(String),
+    /// It is not stored now, and may be in a moment.
+    Again(TransportError),
+    /// Nothing took it: there is no stream, or its leader is being elected.
+    Nobody,
+    /// It is not stored, and will not be.
+    Final(TransportError),
+}
+
+/// Stores an event once, however often it has to be sent.
+pub(crate) async fn publish(shared: Arc<Shared>, envelope: Envelope) -> Result<(), TransportError> {
+    let message = Message {
+        subject: envelope.subject.to_string(),
+        domain: envelope.subject.domain().to_owned(),
+        headers: headers::write(&envelope),
+        payload: envelope.payload,
+    };
+    let (deadline, mut pause) = (Instant::now() + DEADLINE, FIRST_PAUSE);
+    let mut refusals = shared.signals.refusals.subscribe();
+    let mut unknown = None;
+    loop {
+        let last = match message.send(&shared, &mut refusals).await {
+            Ok(()) => return Ok(()),
+            Err(Verdict::Unknown(reason)) => TransportError::Unknown { reason },
+            Err(Verdict::Again(error)) => error,
+            Err(Verdict::Nobody) => message.nobody(&shared).await?,
+            Err(Verdict::Final(error)) => return Err(unknown.unwrap_or(error)),
+        };
+        if matches!(last, TransportError::Unknown { .. }) {
+            // From here on nobody can say that it is not stored.
+            unknown = Some(last.clone());
+        }
+        let wait = jitter(pause);
+        if Instant::now() + wait >= deadline {
+            return Err(unknown.unwrap_or(last));
+        }
+        sleep(wait).await;
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+struct Message {
+    subject: String,
+    domain: String,
+    headers: HeaderMap,
+    payload: Bytes,
+}
+
+impl Message {
+    /// Sends it once, and waits for the server's ack, or for its word that it is not permitted.
+    async fn send(
+        &self,
+        shared: &Shared,
+        refusals: &mut broadcast::Receiver<String>,
+    ) -> Result<(), Verdict> {
+        let publish =
+            PublishMessage::build().headers(self.headers.clone()).payload(self.payload.clone());
+        let sent = async {
+            let ack = shared.context.send_publish(self.subject.clone(), publish).await?;
+            ack.await.map(|_| ())
+        };
+        tokio::select! {
+            biased;
+            sent = timeout(ATTEMPT, sent) => match sent {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(classify(&error)),
+                Err(_) => Err(Verdict::Unknown(format!("no ack within {ATTEMPT:?}"))),
+            },
+            reason = refused(refusals, &self.subject) => {
+                Err(Verdict::Final(TransportError::Denied { reason }))
+            }
+        }
+    }
+
+    /// Nobody took it. Where the servers agree that no stream is to take it, that is final, or a
+    /// stream is made; else its leader will be there in a moment.
+    async fn nobody(&self, shared: &Shared) -> Result<TransportError, TransportError> {
+        let missing = TransportError::NoStream { subject: self.subject.clone() };
+        match topology::find(&shared.context, &self.subject).await {
+            Ok(Some(name)) => {
+                let reason = format!("the stream `{name}` has no leader");
+                Ok(TransportError::Unavailable { reason })
+            }
+            // Not even that can be asked now.
+            Err(error) => Ok(error),
+            Ok(None) => match shared.stream(&self.domain).await {
+                Ok(Some(_)) => Ok(missing),
+                Ok(None) => Err(missing),
+                Err(error @ TransportError::Unavailable { .. }) => Ok(error),
+                Err(error) => Err(error),
+            },
+        }
+    }
+}
+
+/// Ends when the server says that publishing on this subject is not permitted: it says so beside
+/// the call, which would only time out.
+async fn refused(refusals: &mut broadcast::Receiver<String>, subject: &str) -> String {
+    loop {
+        match refusals.recv().await {
+            Ok(text) if text.contains("Publish") && names(&text, subject) => return text,
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return std::future::pending().await,
+        }
+    }
+}
+
+/// Whether `Permissions Violation for Publish to "orders.placed"` is about this subject.
+fn names(text: &str, subject: &str) -> bool {
+    text.split('"').nth(1) == Some(subject)
+}
+
+/// The table of what a publish can come back with.
+fn classify(error: &PublishError) -> Verdict {
+    let reason = error.to_string();
+    match error.kind() {
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Verdict::Unknown(reason),
+        PublishErrorKind::MaxAckPending => Verdict::Again(TransportError::Full { reason }),
+        PublishErrorKind::StreamNotFound => Verdict::Nobody,
+        PublishErrorKind::MaxPayloadExceeded => Verdict::Final(TransportError::Full { reason }),
+        _ => match code(error) {
+            Some((code, description)) => by_code(code, description),
+            None => Verdict::Unknown(reason),
+        },
+    }
+}
+
+fn code(error: &PublishError) -> Option<(u64, String)> {
+    let error = error.source()?.downcast_ref::<jetstream::Error>()?;
+    Some((error.error_code().0, error.to_string()))
+}
+
+/// Codes of the JetStream API, as its `errors.json` numbers them.
+fn by_code(code: u64, reason: String) -> Verdict {
+    match code {
+        // Unavailable, out of resources, too many requests, and the same id being stored already.
+        10008 | 10023 | 10158 | 10167 | 10176 | 10210 | 10211 => {
+            Verdict::Again(TransportError::Unavailable { reason })
+        }
+        // The stream's limits with `discard: new`, its largest message, and the store's own limit.
+        10047 | 10054 | 10077 => Verdict::Final(TransportError::Full { reason }),
+        _ => Verdict::Final(TransportError::Unsupported { reason }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_for_the_subject_that_it_names() {
+        let text = "Permissions Violation for Publish to \"orders.placed\"";
+        assert!(names(text, "orders.placed"));
+        assert!(!names(text, "orders.placed.more") && !names(text, "orders"));
+    }
+
+    #[test]
+    fn every_code_means_one_thing() {
+        let verdict = |code| by_code(code, "x".to_owned());
+        for code in [10008, 10023, 10158, 10167] {
+            assert!(
+                matches!(verdict(code), Verdict::Again(TransportError::Unavailable { .. })),
+                "{code}"
+            );
+        }
+        for code in [10047, 10054, 10077] {
+            assert!(matches!(verdict(code), Verdict::Final(TransportError::Full { .. })), "{code}");
+        }
+        // Headers that this server does not know, and everything that is new.
+        for code in [10166, 10188, 99999] {
+            assert!(
+                matches!(verdict(code), Verdict::Final(TransportError::Unsupported { .. })),
+                "{code}"
+            );
+        }
+        let kinds = [
+            (PublishErrorKind::TimedOut, true),
+            (PublishErrorKind::BrokenPipe, true),
+            (PublishErrorKind::Other, true),
+            (PublishErrorKind::MaxPayloadExceeded, false),
+            (PublishErrorKind::StreamNotFound, false),
+        ];
+        for (kind, unknown) in kinds {
+            let verdict = classify(&PublishError::new(kind));
+            assert_eq!(matches!(verdict, Verdict::Unknown(_)), unknown, "{kind:?}");
+        }
+    }
+}

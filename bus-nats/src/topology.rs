@@ -1,0 +1,152 @@
+//! Streams: found, made, or compared and refused. Nothing of anybody else's is changed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamByNameErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::{Context, ErrorCode};
+use bus_core::transport::TransportError;
+use tracing::info;
+
+use crate::config::{Provision, Streams};
+
+/// Marks what we made, and so may change.
+const MARK: &str = "bus-managed";
+
+/// The stream that keeps a domain's events; `None` if there is none and none may be made.
+pub(crate) async fn stream(
+    context: &Context,
+    domain: &str,
+    provision: Provision,
+    wanted: &Streams,
+) -> Result<Option<String>, TransportError> {
+    let subject = format!("{domain}.>");
+    let name = match find(context, &subject).await? {
+        Some(name) => name,
+        None if provision == Provision::Create => make(context, domain, wanted).await?,
+        None => return Ok(None),
+    };
+    if provision != Provision::Never {
+        compare(context, &name, provision, wanted).await?;
+    }
+    Ok(Some(name))
+}
+
+/// The name of the stream that takes a subject.
+pub(crate) async fn find(
+    context: &Context,
+    subject: &str,
+) -> Result<Option<String>, TransportError> {
+    match context.stream_by_subject(subject).await {
+        Ok(name) => Ok(Some(name)),
+        Err(error) if error.kind() == GetStreamByNameErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unavailable("looking for the stream", &error)),
+    }
+}
+
+async fn make(context: &Context, domain: &str, wanted: &Streams) -> Result<String, TransportError> {
+    let config = config(domain, wanted);
+    let name = config.name.clone();
+    match context.create_stream(config).await {
+        Ok(_) => {
+            info!(stream = name, "made");
+            Ok(name)
+        }
+        Err(error) => match error.kind() {
+            // Another process was faster; what it made is compared next.
+            CreateStreamErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::STREAM_NAME_EXIST =>
+            {
+                Ok(name)
+            }
+            CreateStreamErrorKind::JetStream(error) => {
+                let reason = format!("the server does not make the stream `{name}`: {error}");
+                Err(TransportError::Unsupported { reason })
+            }
+            _ => Err(unavailable("making the stream", &error)),
+        },
+    }
+}
+
+/// One limits-retention stream a domain, on disk, that keeps by age and never by bytes.
+fn config(domain: &str, wanted: &Streams) -> Config {
+    Config {
+        name: domain.to_uppercase(),
+        subjects: vec![format!("{domain}.>")],
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::Old,
+        storage: StorageType::File,
+        num_replicas: wanted.replicas,
+        max_age: wanted.max_age,
+        duplicate_window: wanted.duplicate_window,
+        max_consumers: wanted.max_consumers,
+        allow_direct: true,
+        metadata: HashMap::from([(MARK.to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+        ..Config::default()
+    }
+}
+
+async fn compare(
+    context: &Context,
+    name: &str,
+    provision: Provision,
+    wanted: &Streams,
+) -> Result<(), TransportError> {
+    let stream = context.get_stream(name).await;
+    let stream = stream.map_err(|error| unavailable("reading the stream", &error))?;
+    let found = stream.cached_info().config.clone();
+    let fixed = fixed_differences(&found, wanted);
+    let soft = soft_differences(&found, wanted);
+    let ours = found.metadata.contains_key(MARK);
+    if fixed.is_empty() && (soft.is_empty() || !ours) {
+        return Ok(());
+    }
+    if !fixed.is_empty() || provision == Provision::Verify {
+        let differences = [fixed, soft].concat().join("; ");
+        let reason = format!("the stream `{name}` is not as it is wanted: {differences}");
+        return Err(TransportError::Unsupported { reason });
+    }
+    info!(stream = name, differences = soft.join("; "), "is changed, for we made it");
+    let changed = Config {
+        num_replicas: wanted.replicas,
+        max_age: wanted.max_age,
+        duplicate_window: wanted.duplicate_window,
+        ..found
+    };
+    let updated = context.update_stream(changed).await;
+    updated.map_err(|error| unavailable("changing the stream", &error))?;
+    Ok(())
+}
+
+/// What no update can mend, and what events would be lost by, whoever made the stream.
+fn fixed_differences(found: &Config, wanted: &Streams) -> Vec<String> {
+    let mut differences = Vec::new();
+    if found.retention != RetentionPolicy::Limits {
+        differences.push(format!("retention is {:?}, Limits is wanted", found.retention));
+    }
+    if found.metadata.contains_key(MARK) && found.max_consumers != wanted.max_consumers {
+        let (found, wanted) = (found.max_consumers, wanted.max_consumers);
+        differences.push(format!("max_consumers is {found}, {wanted} is wanted"));
+    }
+    differences
+}
+
+/// What may be changed where the stream is ours, and is nobody's business where it is not.
+fn soft_differences(found: &Config, wanted: &Streams) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut differ = |field, found: String, wanted: String| {
+        if found != wanted {
+            differences.push(format!("{field} is {found}, {wanted} is wanted"));
+        }
+    };
+    let text = |time: Duration| format!("{time:?}");
+    differ("replicas", found.num_replicas.to_string(), wanted.replicas.to_string());
+    differ("max_age", text(found.max_age), text(wanted.max_age));
+    differ("duplicate_window", text(found.duplicate_window), text(wanted.duplicate_window));
+    differences
+}
+
+fn unavailable(doing: &str, error: &dyn std::fmt::Display) -> TransportError {
+    TransportError::Unavailable { reason: format!("{doing} failed: {error}") }
+}
