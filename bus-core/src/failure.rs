@@ -1,14 +1,19 @@
 //! Whether an error is worth another try.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use crate::publish::PublishError;
 use crate::settle::Reason;
+
+#[doc(hidden)]
+pub use self::declared::FailureDef;
+
+use self::declared::{causes, declared, declared_inside};
+
+mod declared;
 
 /// What a handler returns when any error will do: `?` on it means retry. The macros of `anyhow`
 /// return its own type: use them in a function of `anyhow::Result`, and `?` that. Beside this crate's
@@ -114,6 +119,11 @@ impl HandlerError {
         &*self.source
     }
 
+    /// The error itself, for code that goes on with `?`, such as a unit test.
+    pub fn into_source(self) -> Box<dyn Error + Send + Sync> {
+        self.source
+    }
+
     /// An event that does not decode now will not decode on the next attempt.
     pub(crate) fn undecodable(source: impl Into<Box<dyn Error + Send + Sync>> + 'static) -> Self {
         Self { reason: Reason::Undecodable, ..Self::reject(source).classed("decode") }
@@ -161,56 +171,6 @@ impl fmt::Display for HandlerError {
 /// The class of errors that nobody declared, as OpenTelemetry's conventions have it.
 const OTHER: Cow<'static, str> = Cow::Borrowed("_OTHER");
 
-/// What the author of an error said of it: the verdict and the class.
-type Declared = (Verdict, Cow<'static, str>);
-
-/// How far a chain of causes is followed; a chain could be a ring.
-const MAX_CAUSES: usize = 32;
-
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let mut next = Some(error);
-    let step = move || {
-        let error = next?;
-        next = error.source();
-        Some(error)
-    };
-    std::iter::from_fn(step).take(MAX_CAUSES)
-}
-
-/// The outermost declared failure of the chain decides.
-fn declared(error: &(dyn Error + 'static)) -> Option<Declared> {
-    let look = |error| inventory::iter::<FailureDef>().find_map(|def| (def.look)(error));
-    causes(error).find_map(|error| {
-        // An `io::Error` names the cause of what it holds as its own, and so skips it.
-        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        look(error).or_else(|| look(held?))
-    })
-}
-
-/// `anyhow` hides what it holds once it has become a box, so it is asked before.
-fn declared_inside(error: &dyn Any) -> Option<Declared> {
-    #[cfg(feature = "anyhow")]
-    if let Some(error) = error.downcast_ref::<anyhow::Error>() {
-        return declared(error.as_ref());
-    }
-    let _ = error;
-    None
-}
-
-/// What `#[derive(Failure)]` registers.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug)]
-pub struct FailureDef {
-    look: fn(&(dyn Error + 'static)) -> Option<Declared>,
-}
-
-impl FailureDef {
-    pub const fn of<F: Failure + Error>() -> Self {
-        Self { look: |error| error.downcast_ref::<F>().map(|f| (f.verdict(), f.class())) }
-    }
-}
-
-inventory::collect!(FailureDef);
 inventory::submit! { FailureDef::of::<PublishError>() }
 
 impl Failure for HandlerError {

@@ -88,6 +88,30 @@ async fn a_retry_that_never_comes_is_reached_by_a_clock_that_is_moved_by_hand() 
     test.advance(Duration::MAX).await;
 }
 
+struct Tenant(Arc<String>);
+
+impl Parameter for Tenant {
+    fn read(ctx: &Context) -> Result<Self, HandlerError> {
+        State::<String>::read(ctx).map(|State(name)| Self(name))
+    }
+}
+
+#[handler]
+async fn greet(_: Job, tenant: Tenant, ctx: Context) -> HandlerResult {
+    ctx.publish(&Part).header("tenant", tenant.0.as_str()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_context_by_hand_has_what_a_parameter_reads()
+-> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let test = bus_core::testing::TestContext::new(&Job)?.state("acme".to_owned());
+    let tenant = Tenant::read(&test.context()).map_err(HandlerError::into_source)?;
+    greet(Job, tenant, test.context()).await.map_err(HandlerError::into_source)?;
+    assert_eq!(test.published::<Part>().len(), 1);
+    Ok(())
+}
+
 #[tokio::test]
 #[should_panic = "published other events when it ran again"]
 async fn a_handler_that_publishes_past_its_context_is_not_idempotent() {

@@ -11,6 +11,8 @@ pub use self::error::ConfigError;
 mod check;
 mod env;
 mod error;
+#[cfg(test)]
+mod tests;
 
 /// How to reach NATS, and what to make there. Secrets are shown nowhere.
 ///

@@ -31,11 +31,11 @@ use crate::transport::GroupName;
 /// assert_eq!(test.published::<PaymentTaken>().len(), 1);
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct TestContext {
     test: TestBus,
     envelope: Envelope,
     history: History,
+    states: States,
 }
 
 impl TestContext {
@@ -43,7 +43,7 @@ impl TestContext {
     pub fn new<E: Event>(event: &E) -> Result<Self, PublishError> {
         let test = TestBus::new();
         let envelope = test.bus().seal(event)?;
-        Ok(Self { test, envelope, history: History::default() })
+        Ok(Self { test, envelope, history: History::default(), states: States::default() })
     }
 
     /// Makes it the delivery of this attempt, from 1.
@@ -58,11 +58,18 @@ impl TestContext {
         self
     }
 
-    /// The context. States go to the function itself: `State(Arc::new(gateway))`.
+    /// Gives a value to what reads `State<T>` from the context, such as a parameter of your own. The
+    /// function itself takes it as `State(Arc::new(gateway))`.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.insert(Arc::new(value));
+        self
+    }
+
+    /// The context.
     pub fn context(&self) -> Context {
         let group = GroupName::new("test", "handler");
         let Ok(group) = group else { unreachable!("both names are literals that fit") };
-        let desk = Desk { bus: self.test.bus(), states: States::default(), group };
+        let desk = Desk { bus: self.test.bus(), states: self.states.clone(), group };
         Context::new(Arc::new(self.envelope.clone()), self.history, Arc::new(desk))
     }
 
@@ -70,5 +77,11 @@ impl TestContext {
     #[track_caller]
     pub fn published<E: Event>(&self) -> Vec<E> {
         self.test.published()
+    }
+}
+
+impl std::fmt::Debug for TestContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestContext").field("envelope", &self.envelope).finish_non_exhaustive()
     }
 }
