@@ -369,3 +369,32 @@ async fn waiting_for_readiness_ends_where_there_will_be_none() {
     let reasons = probe.readiness().reasons;
     assert!(reasons[0].starts_with("start: the service `s` has no handlers"), "{reasons:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_event_whose_dead_letter_can_not_be_stored_stays_undone_and_comes_again() {
+    let memory = Memory::seeded(MemoryConfig { dead_letters: 1, ..MemoryConfig::default() }, 1);
+    let bus = memory.bus();
+    for n in 0..2 {
+        bus.publish(&Job { n }).await.unwrap();
+    }
+    let runs = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&runs);
+    let work = move |_: Job, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(Err::<(), _>(HandlerError::reject("never")))
+    };
+    let running = Service::new("s", bus).on("work", work).lease(SECOND).start().await.unwrap();
+    tokio::time::sleep(SECOND * 10).await;
+    let operator = memory.operator().unwrap();
+    let letters = operator.dead_letters(None, 9).await.unwrap();
+    let lag = operator.lag(&group().name).await.unwrap();
+    assert_eq!((letters.len(), lag.behind()), (1, 1), "one is kept, the other is not lost");
+    // One for the first, then one a lease: neither once nor as fast as it goes.
+    assert!((5..=12).contains(&runs.load(Ordering::SeqCst)), "{runs:?}");
+    // As soon as there is room it is a dead letter like any other.
+    operator.redrive(&letters[0].id).await.unwrap();
+    tokio::time::sleep(SECOND * 2).await;
+    assert_eq!(operator.dead_letters(None, 9).await.unwrap().len(), 1);
+    assert_eq!(operator.lag(&group().name).await.unwrap().behind(), 1);
+    running.stop().await;
+}
