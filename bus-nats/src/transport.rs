@@ -97,6 +97,10 @@ impl Transport for NatsTransport {
         self.0.signals.health.subscribe()
     }
 
+    fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+
     async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
         let mut survey = Survey::default();
         if self.0.config.provision == Provision::Never {
