@@ -54,7 +54,7 @@ impl Broker {
             names: BTreeMap::new(),
             routes: Routes::default(),
             queue: Queue::default(),
-            recorder: Recorder::default(),
+            recorder: Recorder::new(),
             runs_end,
             config,
         }

@@ -53,6 +53,10 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
     pub(crate) fn published(&mut self, envelope: &Arc<Envelope>, duplicate: bool) {
         self.add(|| Fact::Published { envelope: Arc::clone(envelope), duplicate });
     }

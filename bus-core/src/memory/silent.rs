@@ -6,10 +6,14 @@ use crate::envelope::{Envelope, EventId};
 use crate::settle::Settlement;
 use crate::transport::GroupName;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Recorder;
 
 impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
     pub(crate) fn published(&mut self, _: &Arc<Envelope>, _: bool) {}
 
     pub(crate) fn delivered(&mut self, _: &GroupName, _: &EventId, _: u32) {}
