@@ -118,6 +118,11 @@ pub mod __private {
 
     use crate::failure::HandlerResult;
 
+    /// What an event needs beside its derive.
+    pub trait Payload: serde::Serialize + serde::de::DeserializeOwned + Send + 'static {}
+
+    impl<T: serde::Serialize + serde::de::DeserializeOwned + Send + 'static> Payload for T {}
+
     /// Names the function in the error if its future is not `Send`.
     pub fn send<F: Future + Send>(future: F) -> F {
         future

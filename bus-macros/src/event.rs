@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Field, Fields, Index, LitStr, Result};
+use syn::{Data, DeriveInput, Error, Field, Fields, Index, LitStr, Result, parse_quote};
 
 use crate::options::{self, Given};
 use crate::subject;
@@ -71,16 +71,22 @@ fn fields(item: &DeriveInput) -> Result<Option<&Fields>> {
 /// The message, and an implementation that spares the places where the type is used a second one.
 fn stand_in(item: &DeriveInput, error: &Error) -> TokenStream {
     let message = error.to_compile_error();
-    // Its bounds are not known here.
-    if !item.generics.params.is_empty() || matches!(item.data, Data::Union(_)) {
+    if matches!(item.data, Data::Union(_)) {
         return message;
     }
     let name = &item.ident;
+    let mut generics = item.generics.clone();
+    if !generics.params.is_empty() {
+        // Its bounds are not known here, so that it holds where it can.
+        let events = quote!(::bus_core::__private::Payload);
+        generics.make_where_clause().predicates.push(parse_quote!(Self: #events));
+    }
+    let (parameters, arguments, bounds) = generics.split_for_impl();
     quote! {
         #message
 
         #[automatically_derived]
-        impl ::bus_core::Event for #name {
+        impl #parameters ::bus_core::Event for #name #arguments #bounds {
             const TYPE: &'static str = "";
             const VERSION: u32 = 1;
             const SUBJECT: ::bus_core::Template = ::bus_core::Template::literal("stand.in");

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Fields, Member, Result, Type};
+use syn::{Data, DeriveInput, Error, Fields, Member, Result, Type, parse_quote};
 
 use crate::options::{self, Given};
 
@@ -44,16 +44,23 @@ fn implement(item: &DeriveInput) -> Result<TokenStream> {
 /// The message, and an implementation that spares the places where the type is used a second one.
 fn stand_in(item: &DeriveInput, error: &Error) -> TokenStream {
     let message = error.to_compile_error();
-    // Its bounds are not known here.
-    if !item.generics.params.is_empty() || matches!(item.data, Data::Union(_)) {
+    if matches!(item.data, Data::Union(_)) {
         return message;
     }
     let name = &item.ident;
+    let mut generics = item.generics.clone();
+    if !generics.params.is_empty() {
+        // Its bounds are not known here, so that it holds where it can.
+        let error = quote!(::core::convert::Into<::bus_core::HandlerError>);
+        let predicate = parse_quote!(Self: #error + ::core::marker::Send + 'static);
+        generics.make_where_clause().predicates.push(predicate);
+    }
+    let (parameters, arguments, bounds) = generics.split_for_impl();
     quote! {
         #message
 
         #[automatically_derived]
-        impl ::bus_core::Failure for #name {
+        impl #parameters ::bus_core::Failure for #name #arguments #bounds {
             fn verdict(&self) -> ::bus_core::Verdict {
                 ::bus_core::Verdict::Retry
             }
