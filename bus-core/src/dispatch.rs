@@ -53,6 +53,7 @@ pub(crate) struct Tally {
 /// A [`Tally`] at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Count {
+    pub(crate) started: u64,
     pub(crate) answered: u64,
     pub(crate) released: u64,
     pub(crate) lost: u64,
@@ -61,15 +62,17 @@ pub(crate) struct Count {
 impl Tally {
     pub(crate) fn read(&self) -> Count {
         let read = |count: &AtomicU64| count.load(Ordering::Acquire);
-        let Self { answered, released, lost, .. } = self;
-        Count { answered: read(answered), released: read(released), lost: read(lost) }
+        let Self { started, answered, released, lost } = self;
+        let (answered, released, lost) = (read(answered), read(released), read(lost));
+        // Read last: what has ended has started.
+        Count { started: read(started), answered, released, lost }
     }
 }
 
 impl Count {
     /// What was begun and has not ended.
-    pub(crate) fn held(&self, started: u64) -> u64 {
-        started - self.answered - self.released - self.lost
+    pub(crate) fn held(&self) -> u64 {
+        self.started - self.answered - self.released - self.lost
     }
 }
 
@@ -88,37 +91,42 @@ const NOT_BEGUN_PAUSE: Duration = Duration::from_secs(1);
 /// decode → run → decide → settle.
 pub(crate) async fn dispatch(route: Arc<Route>, delivery: Delivery, leave: Leave) {
     let Leave { slot, trial, halt } = leave;
-    let ended = run(&route, &delivery, trial, &halt).await;
-    if matches!(ended, Ended::NotBegun) {
+    let Some(ended) = run(&route, &delivery, trial, &halt).await else {
         // Handed back it would come again at once, to a broker that can not be reached. Dropped, it
         // comes after its lease; and the slot is held for a while, so that not all the rest follows.
         let _ = halt.run_until_cancelled(sleep(NOT_BEGUN_PAUSE)).await;
         route.tally.lost.fetch_add(1, Ordering::AcqRel);
         return;
-    }
+    };
     let settlement = route.decide(ended, &delivery);
     route.settle(delivery, settlement, slot).await;
 }
 
-async fn run(route: &Route, delivery: &Delivery, trial: Trial, halt: &CancellationToken) -> Ended {
+/// How the run ended; `None` if it did not begin, because the broker could not be told of it.
+async fn run(
+    route: &Route,
+    delivery: &Delivery,
+    trial: Trial,
+    halt: &CancellationToken,
+) -> Option<Ended> {
     let (envelope, history) = (Arc::clone(delivery.envelope()), delivery.history());
     if envelope.type_name != route.entry.event.type_name {
-        return Ended::UnknownType;
+        return Some(Ended::UnknownType);
     }
     if history.attempts >= route.entry.options.retry.max_attempts() {
-        return Ended::Exhausted;
+        return Some(Ended::Exhausted);
     }
     match halt.run_until_cancelled(delivery.begin()).await {
-        None => return Ended::Cut,
+        None => return Some(Ended::Cut),
         Some(Ok(())) => {}
         Some(Err(error)) => {
             warn!(handler = route.entry.name, id = %envelope.id, %error, "not begun, it comes again");
-            return Ended::NotBegun;
+            return None;
         }
     }
     let ctx = Context::new(envelope, history, Arc::clone(&route.desk));
     let run = route.trust.watch(trial, route.call(ctx));
-    guarded(run, route.entry.options.timeout, halt).await
+    Some(guarded(run, route.entry.options.timeout, halt).await)
 }
 
 impl Route {
@@ -132,7 +140,7 @@ impl Route {
     fn decide(&self, ended: Ended, delivery: &Delivery) -> Settlement {
         let (error, class, text) = match ended {
             Ended::Done => return Settlement::Ack,
-            Ended::Cut | Ended::NotBegun => return Settlement::Release,
+            Ended::Cut => return Settlement::Release,
             Ended::UnknownType => return self.unknown_type(delivery),
             Ended::Exhausted => return self.exhausted(delivery),
             Ended::TimedOut => {

@@ -11,7 +11,8 @@ use crate::settle::Reason;
 #[doc(hidden)]
 pub use self::declared::FailureDef;
 
-use self::declared::{causes, declared, declared_inside};
+pub(crate) use self::declared::write_causes;
+use self::declared::{declared, declared_inside};
 
 mod declared;
 
@@ -160,11 +161,7 @@ impl fmt::Debug for HandlerError {
 impl fmt::Display for HandlerError {
     /// The error and what caused it, in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.source, f)?;
-        for cause in causes(&*self.source).skip(1) {
-            write!(f, ": {cause}")?;
-        }
-        Ok(())
+        write_causes(f, &*self.source)
     }
 }
 

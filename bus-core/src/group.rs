@@ -60,12 +60,8 @@ pub struct GroupName {
 impl GroupName {
     /// Checks both parts.
     pub fn new(service: &str, handler: &str) -> Result<Self, InvalidName> {
-        for name in [service, handler] {
-            let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-            if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
-                return Err(InvalidName { name: name.chars().take(64).collect() });
-            }
-        }
+        check_name(service)?;
+        check_name(handler)?;
         Ok(Self { text: format!("{service}_{handler}"), service: service.len() })
     }
 
@@ -95,6 +91,15 @@ impl fmt::Debug for GroupName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// Checks a name that stands on the broker: of a service, a handler, or a connection.
+pub fn check_name(name: &str) -> Result<(), InvalidName> {
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+        return Err(InvalidName { name: name.chars().take(64).collect() });
+    }
+    Ok(())
 }
 
 /// A service or a handler can not be named so.

@@ -11,7 +11,7 @@ use crate::envelope::Envelope;
 use crate::operator::Operator;
 use crate::subject::Filter;
 
-pub use crate::group::{Group, GroupName, InvalidName, Start};
+pub use crate::group::{Group, GroupName, InvalidName, Start, check_name};
 
 /// Stores envelopes and delivers each of them to every group; the in-process one is the model.
 ///

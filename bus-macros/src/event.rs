@@ -4,10 +4,10 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Field, Fields, Index, LitStr, Result, parse_quote};
+use syn::{Data, DeriveInput, Error, Field, Fields, Index, LitStr, Result};
 
 use crate::options::{self, Given};
-use crate::subject;
+use crate::{stand_in, subject};
 
 const OPTIONS: &[&str] = &["subject", "type", "version", "codec"];
 
@@ -68,35 +68,19 @@ fn fields(item: &DeriveInput) -> Result<Option<&Fields>> {
     }
 }
 
-/// The message, and an implementation that spares the places where the type is used a second one.
 fn stand_in(item: &DeriveInput, error: &Error) -> TokenStream {
-    let message = error.to_compile_error();
-    if matches!(item.data, Data::Union(_)) {
-        return message;
-    }
-    let name = &item.ident;
-    let mut generics = item.generics.clone();
-    if !generics.params.is_empty() {
-        // Its bounds are not known here, so that it holds where it can.
-        let events = quote!(::bus_core::__private::Payload);
-        generics.make_where_clause().predicates.push(parse_quote!(Self: #events));
-    }
-    let (parameters, arguments, bounds) = generics.split_for_impl();
-    quote! {
-        #message
+    let (of, bound) = (quote!(::bus_core::Event), quote!(::bus_core::__private::Payload));
+    let body = quote! {
+        const TYPE: &'static str = "";
+        const VERSION: u32 = 1;
+        const SUBJECT: ::bus_core::Template = ::bus_core::Template::literal("stand.in");
+        type Codec = ::bus_core::codec::Json;
 
-        #[automatically_derived]
-        impl #parameters ::bus_core::Event for #name #arguments #bounds {
-            const TYPE: &'static str = "";
-            const VERSION: u32 = 1;
-            const SUBJECT: ::bus_core::Template = ::bus_core::Template::literal("stand.in");
-            type Codec = ::bus_core::codec::Json;
-
-            fn subject(&self) -> ::core::result::Result<::bus_core::Subject, ::bus_core::subject::InvalidSubject> {
-                ::bus_core::Subject::parse("stand.in")
-            }
+        fn subject(&self) -> ::core::result::Result<::bus_core::Subject, ::bus_core::subject::InvalidSubject> {
+            ::bus_core::Subject::parse("stand.in")
         }
-    }
+    };
+    stand_in::stand_in(item, error, &of, &bound, &body)
 }
 
 fn find<'a>(given: &'a [Given], name: &str) -> Option<&'a Given> {

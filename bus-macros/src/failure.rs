@@ -3,9 +3,10 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Fields, Member, Result, Type, parse_quote};
+use syn::{Data, DeriveInput, Error, Fields, Member, Result, Type};
 
 use crate::options::{self, Given};
+use crate::stand_in;
 
 const OPTIONS: &[&str] = &["retry", "retry_after", "reject", "inherit", "verdict", "class"];
 
@@ -41,37 +42,22 @@ fn implement(item: &DeriveInput) -> Result<TokenStream> {
     Ok(emit(&item.ident, &arms))
 }
 
-/// The message, and an implementation that spares the places where the type is used a second one.
 fn stand_in(item: &DeriveInput, error: &Error) -> TokenStream {
-    let message = error.to_compile_error();
-    if matches!(item.data, Data::Union(_)) {
-        return message;
-    }
-    let name = &item.ident;
-    let mut generics = item.generics.clone();
-    if !generics.params.is_empty() {
-        // Its bounds are not known here, so that it holds where it can.
-        let error = quote!(::core::convert::Into<::bus_core::HandlerError>);
-        let predicate = parse_quote!(Self: #error + ::core::marker::Send + 'static);
-        generics.make_where_clause().predicates.push(predicate);
-    }
-    let (parameters, arguments, bounds) = generics.split_for_impl();
-    quote! {
-        #message
-
-        #[automatically_derived]
-        impl #parameters ::bus_core::Failure for #name #arguments #bounds {
-            fn verdict(&self) -> ::bus_core::Verdict {
-                ::bus_core::Verdict::Retry
-            }
-
-            fn class(&self) -> ::std::borrow::Cow<'static, str> {
-                ::std::borrow::Cow::Borrowed("")
-            }
-
-            fn only_the_derive_implements_this(_: ::bus_core::__private::Derived) {}
+    let of = quote!(::bus_core::Failure);
+    let error_of = quote!(::core::convert::Into<::bus_core::HandlerError>);
+    let bound = quote!(#error_of + ::core::marker::Send + 'static);
+    let body = quote! {
+        fn verdict(&self) -> ::bus_core::Verdict {
+            ::bus_core::Verdict::Retry
         }
-    }
+
+        fn class(&self) -> ::std::borrow::Cow<'static, str> {
+            ::std::borrow::Cow::Borrowed("")
+        }
+
+        fn only_the_derive_implements_this(_: ::bus_core::__private::Derived) {}
+    };
+    stand_in::stand_in(item, error, &of, &bound, &body)
 }
 
 fn emit(name: &Ident, arms: &[Arm]) -> TokenStream {

@@ -11,6 +11,7 @@ mod event;
 mod failure;
 mod handler;
 mod options;
+mod stand_in;
 mod subject;
 
 /// Declares an async function as a handler, and registers it.

@@ -26,8 +26,6 @@ pub(super) enum Ended {
     UnknownType,
     /// No run at all: as many as the policy allows began before, and none of them ended well.
     Exhausted,
-    /// The broker was not told that a run begins, and so none did.
-    NotBegun,
 }
 
 /// Runs until it ends, panics, takes longer than `limit`, or is halted.

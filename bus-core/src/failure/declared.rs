@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
-use std::io;
+use std::{fmt, io};
 
 use super::{Failure, Verdict};
 
@@ -13,9 +13,7 @@ type Declared = (Verdict, Cow<'static, str>);
 /// How far a chain of causes is followed; a chain could be a ring.
 const MAX_CAUSES: usize = 32;
 
-pub(super) fn causes<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
     let step = move || {
         let error = next?;
@@ -23,6 +21,15 @@ pub(super) fn causes<'a>(
         Some(error)
     };
     std::iter::from_fn(step).take(MAX_CAUSES)
+}
+
+/// An error and what caused it, in one line.
+pub(crate) fn write_causes(
+    f: &mut fmt::Formatter<'_>,
+    error: &(dyn Error + 'static),
+) -> fmt::Result {
+    write!(f, "{error}")?;
+    causes(error).skip(1).try_for_each(|cause| write!(f, ": {cause}"))
 }
 
 /// The outermost declared failure of the chain decides.

@@ -129,10 +129,13 @@ enum Begun {
 /// Where there is room, no middleware, and a transport that answers at once, nothing is boxed.
 fn begin(bus: &Bus, envelope: Envelope) -> Begun {
     let now = || {
+        if !bus.inner.outgoing.is_empty() {
+            return None;
+        }
         let slot = Arc::clone(&bus.inner.slots).try_acquire_owned().ok()?;
         let room =
             Arc::clone(&bus.inner.room).try_acquire_many_owned(bytes(bus, &envelope)).ok()?;
-        bus.inner.outgoing.is_empty().then_some((slot, room))
+        Some((slot, room))
     };
     let Some(permits) = now() else {
         return Begun::Sending(send(bus.clone(), envelope).boxed());

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::failure::write_causes;
 use crate::publish::PublishError;
 use crate::registry::RegistryError;
 use crate::service::report::Report;
@@ -181,13 +182,7 @@ macro_rules! debug_as_text {
     ($($error:ty),*) => {$(
         impl fmt::Debug for $error {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{self}")?;
-                let mut cause = std::error::Error::source(self);
-                while let Some(error) = cause {
-                    write!(f, ": {error}")?;
-                    cause = error.source();
-                }
-                Ok(())
+                write_causes(f, self)
             }
         }
     )*};

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -48,11 +47,12 @@ impl Running {
         let survey = transport.survey(&checks::plan(&service)).await?;
         checks::surveyed(&service, &survey)?;
         let claims = Arc::new(Claims::take(&transport, &service.name, &service.entries)?);
-        let mut workers = Vec::new();
+        let (mut workers, mut serves) = (Vec::new(), Vec::new());
         for entry in std::mem::take(&mut service.entries) {
             let group = group(&service, &entry)?;
             let route = route(&service, entry, &group);
             let deliveries = transport.subscribe(group.clone()).await?;
+            serves.push(Served::read(&route, &group, &*transport).await);
             let transport = Arc::clone(&transport);
             workers.push(Worker {
                 route,
@@ -61,13 +61,6 @@ impl Running {
                 deliveries,
                 _claims: Arc::clone(&claims),
             });
-        }
-        // Not by reference over an await: deliveries are not `Sync`, and `start` has to be `Send`.
-        let groups = workers.iter().map(|worker| (Arc::clone(&worker.route), worker.group.clone()));
-        let groups: Vec<_> = groups.collect();
-        let mut serves = Vec::new();
-        for (route, group) in &groups {
-            serves.push(Served::read(route, group, &*transport).await);
         }
         Ok(Self::spawn(service, workers, serves))
     }
@@ -110,8 +103,7 @@ impl Running {
                 Ok(part) => report += part,
                 Err(error) => {
                     warn!(service = self.name, %error, "an engine task died");
-                    let started = route.tally.started.load(Ordering::Acquire);
-                    report.abandoned += route.tally.read().held(started);
+                    report.abandoned += route.tally.read().held();
                 }
             }
         }

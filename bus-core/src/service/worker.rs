@@ -112,9 +112,7 @@ impl Worker {
         Report {
             finished,
             handed_back: released + unstarted,
-            abandoned: before.held(self.route.tally.started.load(Ordering::Acquire))
-                - finished
-                - released,
+            abandoned: before.held() - finished - released,
         }
     }
 }

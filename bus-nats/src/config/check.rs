@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
+use bus_core::transport::{InvalidName, check_name};
 
 #[cfg(feature = "nkeys")]
 use super::Auth;
 use super::{ConfigError, NatsConfig, Streams};
 
 pub(super) fn check(config: &NatsConfig) -> Result<Vec<ServerAddr>, ConfigError> {
-    name(&config.name)?;
+    check_name(&config.name).map_err(|InvalidName { name }| ConfigError::Name { name })?;
     streams(&config.streams)?;
     files(config)?;
     if config.servers.is_empty() {
@@ -52,14 +53,6 @@ fn server(config: &NatsConfig, at: usize, text: &str) -> Result<ServerAddr, Conf
 fn is_this_machine(host: &str) -> bool {
     let loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     loopback || host.eq_ignore_ascii_case("localhost")
-}
-
-fn name(name: &str) -> Result<(), ConfigError> {
-    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
-        return Err(ConfigError::Name { name: name.chars().take(64).collect() });
-    }
-    Ok(())
 }
 
 fn streams(streams: &Streams) -> Result<(), ConfigError> {
