@@ -398,3 +398,20 @@ async fn an_event_whose_dead_letter_can_not_be_stored_stays_undone_and_comes_aga
     assert_eq!(operator.lag(&group().name).await.unwrap().behind(), 1);
     running.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_answers_that_are_on_their_way() {
+    let late = || {
+        Answer::later(async {
+            tokio::time::sleep(SECOND / 2).await;
+            Ok(())
+        })
+    };
+    let odd = Odd { limit: 4, settle: late, ..odd() };
+    let running = on_odd(&odd).start().await.unwrap();
+    while odd.settled.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    // The fourth has ended and is being answered; three hang, and are cut short at once.
+    assert_eq!(running.stop().await.to_string(), "1 finished, 3 handed back, 0 abandoned");
+}
