@@ -1,11 +1,13 @@
 //! What this server can do, and the error when it can not.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::client::RequestErrorKind;
 use bytes::Bytes;
 use serde::Deserialize;
+use tokio::time::{Instant, timeout};
 
 use crate::connection::ConnectError;
 
@@ -14,6 +16,9 @@ pub(crate) const FLOOR: Version = Version(2, 12, 8);
 
 /// From here on message schedules neither lose nor corrupt what waits for its time.
 pub(crate) const SCHEDULES: Version = Version(2, 14, 3);
+
+/// How long the API may take to answer, before it is asked again.
+const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// The version of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,24 +65,34 @@ struct ApiError {
 }
 
 /// Reads the version, and asks whether there is JetStream.
-pub(crate) async fn detect(client: &Client) -> Result<Capabilities, ConnectError> {
+pub(crate) async fn detect(
+    client: &Client,
+    deadline: Instant,
+) -> Result<Capabilities, ConnectError> {
     let server = client.server_info();
     let found = server.version.clone();
     let version = Version::parse(&found).filter(|version| *version >= FLOOR);
     let version = version.ok_or(ConnectError::TooOld { found })?;
-    jetstream(client).await?;
+    jetstream(client, deadline).await?;
     let (max_payload, schedules) = (server.max_payload, version >= SCHEDULES);
     Ok(Capabilities { version, max_payload, schedules })
 }
 
-async fn jetstream(client: &Client) -> Result<(), ConnectError> {
+async fn jetstream(client: &Client, deadline: Instant) -> Result<(), ConnectError> {
     let missing = |reason: &str| Err(ConnectError::NoJetStream { reason: reason.to_owned() });
-    let answer = match client.request("$JS.API.INFO", Bytes::new()).await {
-        Ok(answer) => answer,
-        Err(error) if error.kind() == RequestErrorKind::NoResponders => {
-            return missing("nobody answers its API: start the server with `-js`");
+    let answer = loop {
+        let asked = timeout(ATTEMPT, client.request("$JS.API.INFO", Bytes::new())).await;
+        let reason = match asked {
+            Ok(Ok(answer)) => break answer,
+            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+                return missing("nobody answers its API: start the server with `-js`");
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {ATTEMPT:?}"),
+        };
+        if Instant::now() + ATTEMPT > deadline {
+            return missing(&format!("its API does not answer: {reason}"));
         }
-        Err(error) => return missing(&format!("its API does not answer: {error}")),
     };
     match serde_json::from_slice::<Info>(&answer.payload) {
         Ok(Info { error: None }) => Ok(()),

@@ -108,6 +108,10 @@ pub struct Streams {
     pub duplicate_window: Duration,
     /// How many groups there may be; a 2.15 server's default is 1,000.
     pub max_consumers: i32,
+    /// How many deliveries of one group may be open at once, those that wait for a retry included.
+    pub max_ack_pending: i64,
+    /// How long dead letters are kept.
+    pub dead_letter_age: Duration,
 }
 
 impl Default for Streams {
@@ -117,6 +121,8 @@ impl Default for Streams {
             max_age: Duration::from_secs(7 * 24 * 60 * 60),
             duplicate_window: Duration::from_secs(120),
             max_consumers: 10_000,
+            max_ack_pending: 200_000,
+            dead_letter_age: Duration::from_secs(90 * 24 * 60 * 60),
         }
     }
 }

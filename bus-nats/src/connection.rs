@@ -75,6 +75,8 @@ pub enum ConnectError {
 #[derive(Clone, Debug)]
 pub(crate) struct Signals {
     pub(crate) health: watch::Sender<Health>,
+    /// Counts the connections that were made.
+    pub(crate) connections: watch::Sender<u64>,
     /// What the server did not permit, in its words.
     pub(crate) refusals: broadcast::Sender<String>,
 }
@@ -83,6 +85,7 @@ impl Signals {
     pub(crate) fn new() -> Self {
         Self {
             health: watch::Sender::new(Health::Ready),
+            connections: watch::Sender::new(0),
             refusals: broadcast::Sender::new(REFUSALS),
         }
     }
@@ -92,6 +95,7 @@ impl Signals {
             Event::Connected => {
                 info!("connected");
                 self.health.send_replace(Health::Ready);
+                self.connections.send_modify(|count| *count += 1);
             }
             Event::Disconnected => self.down("the connection is lost"),
             Event::Closed => self.down("the connection is closed"),

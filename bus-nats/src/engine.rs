@@ -24,6 +24,11 @@ impl Engine {
         Ok(Self { handle, stop })
     }
 
+    /// Runs a task on the thread.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(task);
+    }
+
     /// Runs a future on the thread, and waits for it from wherever we are. `None` if the thread
     /// has ended, or the future panicked.
     pub(crate) async fn run<T: Send + 'static>(

@@ -17,12 +17,16 @@ use time::format_description::well_known::Rfc3339;
 use self::escape::{escape, unescape};
 
 mod escape;
+pub(crate) mod stamp;
 mod structured;
 #[cfg(test)]
 mod tests;
 
 /// The duplicate window's key: the event's id, on an original and never on a copy.
 pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// The event's id on a copy, where its original had it in [`MESSAGE_ID`] alone.
+const OWN_ID: &str = "bus-id";
 
 /// Why a message can not become an envelope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -120,6 +124,14 @@ pub(crate) fn read(
     Ok(envelope)
 }
 
+/// Stands for an event that can not be read.
+pub(crate) fn unreadable(payload: Bytes, stored: Stored<'_>) -> Envelope {
+    let mut envelope =
+        Envelope::new(stored.id(), "", Subject::literal("unreadable.event"), payload);
+    envelope.time = stored.time;
+    envelope
+}
+
 impl Stored<'_> {
     /// One id for one stored message, however often it is read.
     fn id(&self) -> EventId {
@@ -152,10 +164,12 @@ impl<'a> Read<'a> {
     }
 
     fn id(&self) -> Result<Option<EventId>, Unreadable> {
-        match self.event_id("ce-id")? {
-            None => self.event_id(MESSAGE_ID),
-            some => Ok(some),
+        for name in ["ce-id", MESSAGE_ID, OWN_ID] {
+            if let Some(id) = self.event_id(name)? {
+                return Ok(Some(id));
+            }
         }
+        Ok(None)
     }
 
     /// An id that is none is as good as missing.

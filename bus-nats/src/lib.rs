@@ -3,21 +3,36 @@
 //! | step | the JetStream call it makes |
 //! | --- | --- |
 //! | `publish` | publish under `Nats-Msg-Id`, wait for the server's ack |
-//!
-//! Groups, deliveries and settlement are not here yet.
+//! | `subscribe` | make or join two durable consumers: the group's events, and copies for it alone |
+//! | deliveries | pull requests on an inbox of our own, as many as the handlers drain |
+//! | a run | `+WPI` until it ends; noted in `BUS_RUNS` first where the event came before |
+//! | `Ack` | `+ACK` |
+//! | `Retry` | noted in `BUS_RUNS`, then `-NAK` with the delay |
+//! | `DeadLetter` | stored in `BUS_DLQ`, then `+TERM` |
+//! | `Release` | `-NAK` |
+//! | redrive | stored in `BUS_RETRY`, then removed from `BUS_DLQ` |
 
 pub use self::capabilities::{Capabilities, Version};
 pub use self::config::{Auth, ConfigError, NatsConfig, Provision, Secret, Streams, Tls};
 pub use self::connection::ConnectError;
 pub use self::transport::NatsTransport;
 
+mod arrival;
 mod capabilities;
 mod config;
 mod connection;
+mod credit;
+mod dead_letter;
+mod deliveries;
 mod engine;
-#[cfg_attr(not(test), expect(dead_code, reason = "reading is for the consumer, which comes next"))]
 mod headers;
+mod lane;
+mod lease;
+mod operator;
 mod publish;
+mod pull;
+mod runs;
+mod settle;
 mod topology;
 mod transport;
 

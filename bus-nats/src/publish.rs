@@ -19,8 +19,8 @@ use crate::transport::Shared;
 use crate::{headers, topology};
 
 /// How long all tries of one publish may take: less than the bus waits, so that what is known of
-/// the failure reaches it.
-const DEADLINE: Duration = Duration::from_secs(9);
+/// the failure reaches it, also where the stream had to be made first.
+const DEADLINE: Duration = Duration::from_secs(8);
 
 /// How long one try waits for the server's ack, before it is sent again under the same id.
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What an error says of the event.
+/// What an error says of the message.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     /// It may be stored: send it again under the same id.
@@ -38,66 +38,85 @@ enum Verdict {
     Again(TransportError),
     /// Nothing took it: there is no stream, or its leader is being elected.
     Nobody,
+    /// Another message stands where this one was to be the first.
+    Before,
     /// It is not stored, and will not be.
     Final(TransportError),
 }
 
-/// Stores an event once, however often it has to be sent.
-pub(crate) async fn publish(shared: Arc<Shared>, envelope: Envelope) -> Result<(), TransportError> {
-    let message = Message {
-        subject: envelope.subject.to_string(),
-        domain: envelope.subject.domain().to_owned(),
-        headers: headers::write(&envelope),
-        payload: envelope.payload,
-    };
-    let (deadline, mut pause) = (Instant::now() + DEADLINE, FIRST_PAUSE);
-    let mut refusals = shared.signals.refusals.subscribe();
-    let mut unknown = None;
-    loop {
-        let last = match message.send(&shared, &mut refusals).await {
-            Ok(()) => return Ok(()),
-            Err(Verdict::Unknown(reason)) => TransportError::Unknown { reason },
-            Err(Verdict::Again(error)) => error,
-            Err(Verdict::Nobody) => message.nobody(&shared).await?,
-            Err(Verdict::Final(error)) => return Err(unknown.unwrap_or(error)),
-        };
-        if matches!(last, TransportError::Unknown { .. }) {
-            // From here on nobody can say that it is not stored.
-            unknown = Some(last.clone());
-        }
-        let wait = jitter(pause);
-        if Instant::now() + wait >= deadline {
-            return Err(unknown.unwrap_or(last));
-        }
-        sleep(wait).await;
-        pause = (pause * 2).min(LAST_PAUSE);
-    }
+/// Where a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Under this sequence.
+    At(u64),
+    /// It stood there before; only with [`ONLY_ONCE`].
+    Before,
 }
 
-struct Message {
-    subject: String,
-    domain: String,
-    headers: HeaderMap,
-    payload: Bytes,
+/// Set to 0 it lets a message be stored only where its subject has none: stored once, without any
+/// window of time.
+pub(crate) const ONLY_ONCE: &str = "Nats-Expected-Last-Subject-Sequence";
+
+/// Stores an event once, however often it has to be sent.
+pub(crate) async fn publish(shared: Arc<Shared>, envelope: Envelope) -> Result<(), TransportError> {
+    shared.prepare(envelope.subject.domain()).await;
+    let headers = headers::write(&envelope);
+    let message =
+        Message { subject: envelope.subject.to_string(), headers, payload: envelope.payload };
+    message.store(&shared).await.map(|_| ())
+}
+
+/// What is to be stored.
+pub(crate) struct Message {
+    pub(crate) subject: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Bytes,
 }
 
 impl Message {
+    /// Sends it until it is stored, or the deadline is over.
+    pub(crate) async fn store(&self, shared: &Shared) -> Result<Stored, TransportError> {
+        let (deadline, mut pause) = (Instant::now() + DEADLINE, FIRST_PAUSE);
+        let mut refusals = shared.signals.refusals.subscribe();
+        let mut unknown = None;
+        loop {
+            let last = match self.send(shared, &mut refusals).await {
+                Ok(sequence) => return Ok(Stored::At(sequence)),
+                Err(Verdict::Before) => return Ok(Stored::Before),
+                Err(Verdict::Unknown(reason)) => TransportError::Unknown { reason },
+                Err(Verdict::Again(error)) => error,
+                Err(Verdict::Nobody) => self.nobody(shared).await?,
+                Err(Verdict::Final(error)) => return Err(unknown.unwrap_or(error)),
+            };
+            if matches!(last, TransportError::Unknown { .. }) {
+                // From here on nobody can say that it is not stored.
+                unknown = Some(last.clone());
+            }
+            let wait = jitter(pause);
+            if Instant::now() + wait >= deadline {
+                return Err(unknown.unwrap_or(last));
+            }
+            sleep(wait).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
     /// Sends it once, and waits for the server's ack, or for its word that it is not permitted.
     async fn send(
         &self,
         shared: &Shared,
         refusals: &mut broadcast::Receiver<String>,
-    ) -> Result<(), Verdict> {
+    ) -> Result<u64, Verdict> {
         let publish =
             PublishMessage::build().headers(self.headers.clone()).payload(self.payload.clone());
         let sent = async {
             let ack = shared.context.send_publish(self.subject.clone(), publish).await?;
-            ack.await.map(|_| ())
+            ack.await.map(|ack| ack.sequence)
         };
         tokio::select! {
             biased;
             sent = timeout(ATTEMPT, sent) => match sent {
-                Ok(Ok(())) => Ok(()),
+                Ok(Ok(sequence)) => Ok(sequence),
                 Ok(Err(error)) => Err(classify(&error)),
                 Err(_) => Err(Verdict::Unknown(format!("no ack within {ATTEMPT:?}"))),
             },
@@ -118,7 +137,7 @@ impl Message {
             }
             // Not even that can be asked now.
             Err(error) => Ok(error),
-            Ok(None) => match shared.stream(&self.domain).await {
+            Ok(None) => match shared.provide(&self.subject).await {
                 Ok(Some(_)) => Ok(missing),
                 Ok(None) => Err(missing),
                 Err(error @ TransportError::Unavailable { .. }) => Ok(error),
@@ -130,7 +149,7 @@ impl Message {
 
 /// Ends when the server says that publishing on this subject is not permitted: it says so beside
 /// the call, which would only time out.
-async fn refused(refusals: &mut broadcast::Receiver<String>, subject: &str) -> String {
+pub(crate) async fn refused(refusals: &mut broadcast::Receiver<String>, subject: &str) -> String {
     loop {
         match refusals.recv().await {
             Ok(text) if text.contains("Publish") && names(&text, subject) => return text,
@@ -152,6 +171,7 @@ fn classify(error: &PublishError) -> Verdict {
         PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Verdict::Unknown(reason),
         PublishErrorKind::MaxAckPending => Verdict::Again(TransportError::Full { reason }),
         PublishErrorKind::StreamNotFound => Verdict::Nobody,
+        PublishErrorKind::WrongLastSequence => Verdict::Before,
         PublishErrorKind::MaxPayloadExceeded => Verdict::Final(TransportError::Full { reason }),
         _ => match code(error) {
             Some((code, description)) => by_code(code, description),
@@ -169,7 +189,8 @@ fn code(error: &PublishError) -> Option<(u64, String)> {
 fn by_code(code: u64, reason: String) -> Verdict {
     match code {
         // Unavailable, out of resources, too many requests, and the same id being stored already.
-        10008 | 10023 | 10158 | 10167 | 10176 | 10210 | 10211 => {
+        // Also another message on the subject, whose fate is open.
+        10008 | 10023 | 10158 | 10164 | 10167 | 10176 | 10210 | 10211 => {
             Verdict::Again(TransportError::Unavailable { reason })
         }
         // The stream's limits with `discard: new`, its largest message, and the store's own limit.

@@ -11,8 +11,17 @@ use tracing::info;
 
 use crate::config::{Provision, Streams};
 
+pub(crate) mod consumer;
+pub(crate) mod domains;
+pub(crate) mod floor;
+pub(crate) mod own;
+
 /// Marks what we made, and so may change.
 const MARK: &str = "bus-managed";
+
+fn mark() -> (String, String) {
+    (MARK.to_owned(), env!("CARGO_PKG_VERSION").to_owned())
+}
 
 /// The stream that keeps a domain's events; `None` if there is none and none may be made.
 pub(crate) async fn stream(
@@ -22,14 +31,16 @@ pub(crate) async fn stream(
     wanted: &Streams,
 ) -> Result<Option<String>, TransportError> {
     let subject = format!("{domain}.>");
+    if provision == Provision::Never {
+        // Not even asked for: a stream of this name is what its makers were told to make.
+        return Ok(Some(domain.to_uppercase()));
+    }
     let name = match find(context, &subject).await? {
         Some(name) => name,
         None if provision == Provision::Create => make(context, domain, wanted).await?,
         None => return Ok(None),
     };
-    if provision != Provision::Never {
-        compare(context, &name, provision, wanted).await?;
-    }
+    compare(context, &name, provision, wanted).await?;
     Ok(Some(name))
 }
 
@@ -82,7 +93,7 @@ fn config(domain: &str, wanted: &Streams) -> Config {
         duplicate_window: wanted.duplicate_window,
         max_consumers: wanted.max_consumers,
         allow_direct: true,
-        metadata: HashMap::from([(MARK.to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+        metadata: HashMap::from([mark()]),
         ..Config::default()
     }
 }

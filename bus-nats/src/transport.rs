@@ -1,26 +1,45 @@
 //! The transport: one connection, on a thread of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::Client;
+use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use async_trait::async_trait;
 use bus_core::Envelope;
 use bus_core::answer::Answer;
+use bus_core::operator::Operator;
 use bus_core::transport::{Deliveries, Group, Health, Plan, Survey, Transport, TransportError};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
+use tokio::task::unconstrained;
+use tokio::time::{Instant, timeout};
 
 use crate::capabilities::{self, Capabilities};
 use crate::config::{NatsConfig, Provision};
 use crate::connection::{self, ConnectError, Signals};
+use crate::deliveries::Member;
 use crate::engine::Engine;
-use crate::{publish, topology};
+use crate::topology::consumer::{self, Wanted};
+use crate::topology::domains::Domains;
+use crate::topology::floor::Floors;
+use crate::topology::own;
+use crate::{operator, publish, topology};
+
+/// How long a publish waits for its stream to be made.
+const PREPARE: Duration = Duration::from_secs(1);
+
+/// A lease that is shorter could end between two signs of life.
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
+
+/// A worker that dies keeps its events for so long; nobody can want more.
+const LONGEST_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many publishes of one connection wait for their acks at most; the bus allows fewer.
 const MAX_IN_FLIGHT: usize = 65_536;
 
-/// NATS JetStream as a transport: it publishes, and does not consume yet.
+/// NATS JetStream as a transport. Clones are one connection.
 ///
 /// ```no_run
 /// use bus_core::prelude::*;
@@ -37,29 +56,46 @@ pub struct NatsTransport(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) context: Context,
     pub(crate) signals: Signals,
+    pub(crate) floors: Floors,
+    domains: Domains,
     client: Client,
     config: NatsConfig,
     capabilities: Capabilities,
+    /// The bus's own streams are there.
+    own: OnceCell<()>,
     /// Dropped last: the client lives on it.
-    _engine: Engine,
+    engine: Engine,
 }
 
 impl NatsTransport {
     /// Checks the configuration, connects within its deadline, and reads what the server can do.
     pub async fn connect(config: NatsConfig) -> Result<Self, ConnectError> {
-        let servers = config.check()?;
+        let (servers, deadline) = (config.check()?, Instant::now() + config.deadline);
         let engine = Engine::start().map_err(ConnectError::Thread)?;
         let signals = Signals::new();
         let connect = connection::connect(config.clone(), servers, signals.clone());
         let client = engine.run(connect).await.ok_or(ConnectError::Ended)??;
         let (asked, made) = (client.clone(), client.clone());
-        let detect = async move { capabilities::detect(&asked).await };
+        let detect = async move { capabilities::detect(&asked, deadline).await };
         let capabilities = engine.run(detect).await.ok_or(ConnectError::Ended)??;
         let context =
             async move { ContextBuilder::new().max_ack_inflight(MAX_IN_FLIGHT).build(made) };
         let context = engine.run(context).await.ok_or(ConnectError::Ended)?;
-        let shared = Shared { context, signals, client, config, capabilities, _engine: engine };
-        Ok(Self(Arc::new(shared)))
+        Ok(Self(Arc::new(Shared {
+            floors: Floors::default(),
+            domains: Domains::default(),
+            own: OnceCell::new(),
+            context,
+            signals,
+            client,
+            config,
+            capabilities,
+            engine,
+        })))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
     }
 
     /// What was read of the server at the start.
@@ -75,22 +111,86 @@ impl NatsTransport {
 }
 
 impl Shared {
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Runs a task on the client's thread.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.engine.spawn(task);
+    }
+
     /// The stream of a domain, made or compared as the configuration says.
-    pub(crate) async fn stream(&self, domain: &str) -> Result<Option<String>, TransportError> {
+    async fn stream(&self, domain: &str) -> Result<Option<String>, TransportError> {
         let NatsConfig { provision, streams, .. } = &self.config;
         topology::stream(&self.context, domain, *provision, streams).await
+    }
+
+    /// Makes the stream that is to take a subject, where that is ours to do and can be done now.
+    pub(crate) async fn prepare(&self, domain: &str) {
+        if self.config.provision == Provision::Create && self.is_connected() {
+            let make = || async { self.stream(domain).await.map(drop) };
+            // What takes longer is left to the publish, which has a deadline.
+            let _ = timeout(PREPARE, self.domains.know(domain, make)).await;
+        }
+    }
+
+    /// The stream that takes a subject, which nothing took so far.
+    pub(crate) async fn provide(&self, subject: &str) -> Result<Option<()>, TransportError> {
+        let NatsConfig { provision, streams, .. } = &self.config;
+        if own::is(subject) {
+            return own::streams(&self.context, *provision, streams).await.map(Some);
+        }
+        let domain = subject.split('.').next().unwrap_or(subject);
+        Ok(self.stream(domain).await?.map(drop))
+    }
+
+    async fn own_streams(&self) -> Result<(), TransportError> {
+        let NatsConfig { provision, streams, .. } = &self.config;
+        let made = || own::streams(&self.context, *provision, streams);
+        self.own.get_or_try_init(made).await.copied()
+    }
+
+    /// Joins both consumers of a group: the name of its stream.
+    async fn join(&self, group: &Group) -> Result<String, TransportError> {
+        let stream = self.stream(group.filter.domain()).await?;
+        let none = || TransportError::NoStream { subject: group.filter.to_string() };
+        let stream = stream.ok_or_else(none)?;
+        let NatsConfig { provision, streams, .. } = &self.config;
+        if *provision == Provision::Never {
+            return Ok(stream);
+        }
+        self.own_streams().await?;
+        let copies = Wanted::copies(&stream, group, streams.max_ack_pending);
+        let found = consumer::info(&self.context, own::COPIES, &group.name).await?;
+        copies.join(&self.context, found, *provision).await?;
+        let events = Wanted::events(&stream, group, streams.max_ack_pending);
+        let found = consumer::info(&self.context, &stream, &group.name).await?;
+        let events = match self.floors.of(&group.name) {
+            Some(floor) if found.is_none() => events.after(floor),
+            _ => events,
+        };
+        let info = events.join(&self.context, found, *provision).await?;
+        self.floors.saw(&group.name, &info);
+        Ok(stream)
     }
 }
 
 #[async_trait]
 impl Transport for NatsTransport {
     fn publish(&self, envelope: Envelope) -> Answer<Result<(), TransportError>> {
-        Answer::later(publish::publish(Arc::clone(&self.0), envelope))
+        // With tokio's budget, many at once would be sent in another order than that of the calls.
+        Answer::later(unconstrained(publish::publish(Arc::clone(&self.0), envelope)))
     }
 
-    async fn subscribe(&self, group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
-        let reason = format!("`{}` can not be joined: bus-nats publishes only, so far", group.name);
-        Err(TransportError::Unsupported { reason })
+    async fn subscribe(&self, mut group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
+        group.lease = group.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE);
+        let stream = self.0.join(&group).await?;
+        Ok(Box::new(Member::start(&self.0, group, &stream)))
     }
 
     fn health(&self) -> watch::Receiver<Health> {
@@ -99,6 +199,10 @@ impl Transport for NatsTransport {
 
     fn identity(&self) -> usize {
         Arc::as_ptr(&self.0) as usize
+    }
+
+    fn operator(&self) -> Option<&dyn Operator> {
+        Some(self)
     }
 
     async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
@@ -111,6 +215,8 @@ impl Transport for NatsTransport {
                 survey.uncovered.push(filter.clone());
             }
         }
+        self.0.own_streams().await?;
+        survey.groups = operator::groups(&self.0, plan).await?;
         Ok(survey)
     }
 }

@@ -56,7 +56,7 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 fn streams(streams: &Streams) -> Result<(), ConfigError> {
-    let Streams { replicas, max_age, duplicate_window, max_consumers } = streams;
+    let Streams { replicas, max_age, duplicate_window, max_consumers, .. } = streams;
     let bad = |field, value: String, reason| Err(ConfigError::Value { field, value, reason });
     if !matches!(replicas, 1..=5) {
         return bad("streams.replicas", replicas.to_string(), "a stream has 1 to 5");
@@ -70,6 +70,14 @@ fn streams(streams: &Streams) -> Result<(), ConfigError> {
     }
     if *max_consumers < 1 {
         return bad("streams.max_consumers", max_consumers.to_string(), "it is at least 1");
+    }
+    if streams.max_ack_pending < 1 {
+        let value = streams.max_ack_pending.to_string();
+        return bad("streams.max_ack_pending", value, "it is at least 1");
+    }
+    if streams.dead_letter_age < *max_age {
+        let (value, reason) = (&streams.dead_letter_age, "it is at least `max_age`");
+        return bad("streams.dead_letter_age", format!("{value:?}"), reason);
     }
     Ok(())
 }

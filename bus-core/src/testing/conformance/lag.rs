@@ -15,7 +15,9 @@ pub async fn the_lag_counts_what_waits(bench: Bench) {
     if bench.operator().is_none() {
         return;
     }
-    drop(bench.join("charge").await);
+    let mut left = bench.join("charge").await;
+    left.stop();
+    left.flush().await;
     for number in 0..7 {
         bench.publish(&number.to_string()).await;
     }

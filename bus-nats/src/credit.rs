@@ -1,0 +1,189 @@
+//! How much a member may hold: what its handlers drain in a short time, and at least what they can
+//! run at once. So a fast handler never waits for the network, and a slow one keeps nothing from
+//! its neighbours.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The most that is held, unless the handler runs more at once.
+const MOST: usize = 4096;
+
+/// How far ahead is fetched: this share of the lease, and not more than [`LONGEST`].
+const SHARE: u32 = 10;
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// How often the pace is looked at.
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
+
+/// What one consumer may send us.
+#[derive(Debug)]
+pub(crate) struct Credit {
+    /// What may be held and asked for together.
+    limit: usize,
+    least: usize,
+    ahead: Duration,
+    held: usize,
+    /// Asked for, and not here yet.
+    asked: usize,
+    /// Settled since the last look, which was then.
+    settled: usize,
+    looked: Instant,
+    /// Settled in a second, smoothed.
+    pace: f64,
+    /// The one who asks has been woken.
+    woken: bool,
+}
+
+impl Credit {
+    pub(crate) fn new(concurrency: usize, lease: Duration, now: Instant) -> Self {
+        let (least, ahead) = (concurrency.max(1), (lease / SHARE).min(LONGEST));
+        let (held, asked, settled, woken) = (0, 0, 0, false);
+        Self { limit: least, least, ahead, held, asked, settled, looked: now, pace: 0.0, woken }
+    }
+
+    /// How much to ask for now: not a little at a time while more is on its way, and one at least
+    /// where a handler is `idle`.
+    pub(crate) fn ask(&mut self, idle: bool) -> Option<usize> {
+        self.woken = false;
+        let least = usize::from(idle && self.asked == 0);
+        let free = self.free().max(least);
+        if !self.is_worth(free) {
+            return None;
+        }
+        self.asked += free;
+        Some(free)
+    }
+
+    /// A handler is idle; says whether whoever asks is to be woken.
+    pub(crate) fn idle(&mut self) -> bool {
+        let wake = !self.woken && self.asked == 0;
+        self.woken |= wake;
+        wake
+    }
+
+    /// Whether something was asked for that is not here yet.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asked > 0
+    }
+
+    /// Of what was asked for, this much will not come.
+    pub(crate) fn give_up(&mut self, count: usize) {
+        self.asked = self.asked.saturating_sub(count);
+    }
+
+    pub(crate) fn arrived(&mut self) {
+        self.asked = self.asked.saturating_sub(1);
+    }
+
+    pub(crate) fn hold(&mut self) {
+        self.held += 1;
+    }
+
+    /// One less is held; says whether whoever asks is to be woken.
+    pub(crate) fn settled(&mut self) -> bool {
+        self.held = self.held.saturating_sub(1);
+        self.settled += 1;
+        let wake = !self.woken && self.is_worth(self.free());
+        self.woken |= wake;
+        wake
+    }
+
+    /// Looks at the pace; says whether whoever asks is to be woken.
+    pub(crate) fn look(&mut self, now: Instant) -> bool {
+        let since = now - self.looked;
+        if since < LOOK {
+            return false;
+        }
+        let latest = self.settled as f64 / since.as_secs_f64();
+        (self.settled, self.looked) = (0, now);
+        self.pace = if latest > self.pace { latest } else { (self.pace + latest) / 2.0 };
+        let drained = (self.pace * self.ahead.as_secs_f64()) as usize;
+        self.limit = drained.min(MOST).max(self.least);
+        let wake = !self.woken && self.is_worth(self.free());
+        self.woken |= wake;
+        wake
+    }
+
+    /// Whether there is nothing to look at.
+    pub(crate) fn rests(&self) -> bool {
+        self.held == 0 && self.settled == 0 && self.limit == self.least
+    }
+
+    fn free(&self) -> usize {
+        self.limit.saturating_sub(self.held + self.asked)
+    }
+
+    fn is_worth(&self, free: usize) -> bool {
+        free > 0 && (self.asked == 0 || free * 2 >= self.limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_handler_at_rest_is_given_what_it_can_run() {
+        let mut credit = Credit::new(16, LEASE, Instant::now());
+        assert_eq!((credit.ask(false), credit.ask(false)), (Some(16), None));
+        for _ in 0..16 {
+            credit.arrived();
+            credit.hold();
+        }
+        assert_eq!(credit.ask(false), None);
+        assert!(credit.settled(), "one place is free, and nothing is on its way");
+        assert_eq!((credit.ask(false), credit.is_asking()), (Some(1), true));
+        assert!(!credit.settled(), "one is on its way, and one more is not worth it");
+    }
+
+    #[test]
+    fn the_credit_follows_the_pace_between_two_limits() {
+        let now = Instant::now();
+        let mut credit = Credit::new(16, LEASE, now);
+        let mut drain = |count: usize, look: u32| {
+            for _ in 0..count {
+                credit.hold();
+                credit.settled();
+            }
+            credit.look(now + LOOK * look);
+            credit.limit
+        };
+        assert_eq!(drain(50, 1), 500, "what is drained in a second");
+        assert_eq!(drain(100_000, 2), MOST);
+        assert!(drain(0, 3) < 1 << 30);
+        assert_eq!((4..40).map(|look| drain(0, look)).last(), Some(16));
+        assert!(credit.rests());
+    }
+
+    #[test]
+    fn a_short_lease_is_not_filled_with_what_waits() {
+        let now = Instant::now();
+        let mut credit = Credit::new(1, Duration::from_secs(1), now);
+        assert_eq!((0..100).filter(|_| credit.settled()).count(), 1);
+        credit.look(now + LOOK);
+        assert_eq!(credit.limit, 100, "a tenth of a second");
+    }
+
+    #[test]
+    fn an_idle_handler_is_given_one_more_than_it_says_that_it_can_run() {
+        let mut credit = Credit::new(1, LEASE, Instant::now());
+        assert_eq!(credit.ask(true), Some(1));
+        credit.arrived();
+        credit.hold();
+        assert_eq!((credit.ask(false), credit.idle()), (None, true));
+        assert_eq!((credit.ask(true), credit.idle(), credit.ask(true)), (Some(1), false, None));
+    }
+
+    #[test]
+    fn what_does_not_come_is_asked_for_again() {
+        let mut credit = Credit::new(8, LEASE, Instant::now());
+        assert_eq!(credit.ask(false), Some(8));
+        credit.give_up(5);
+        assert_eq!(credit.ask(false), Some(5));
+        credit.give_up(usize::MAX);
+        assert_eq!(credit.ask(false), Some(8));
+    }
+}

@@ -1,0 +1,133 @@
+//! What a copy and a dead letter carry beside the event: where it came from, and why it is here.
+//! Everything else of the original stays as it was, but for what is the broker's.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_nats::HeaderMap;
+use bus_core::settle::{Failed, Reason};
+use bus_core::transport::GroupName;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::escape::{escape, unescape};
+use super::{OWN_ID, Read, put};
+use crate::runs::Origin;
+
+const GROUP: &str = "bus-group";
+const SUBJECT: &str = "bus-subject";
+const ORIGIN: &str = "bus-origin";
+const REDRIVES: &str = "bus-redrives";
+const STORED: &str = "bus-stored";
+const REASON: &str = "bus-reason";
+const CLASS: &str = "bus-class";
+const ERROR: &str = "bus-error";
+const ATTEMPTS: &str = "bus-attempts";
+const FIRST: &str = "bus-first-failure";
+const LAST: &str = "bus-last-failure";
+const HANDLER: &str = "bus-handler";
+const SERVICE: &str = "bus-service";
+const VERSION: &str = "bus-version";
+
+/// What was known of an original, and is not in its copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) group: GroupName,
+    /// The event's id, which may have stood in a header of the broker's.
+    pub(crate) id: String,
+    pub(crate) subject: String,
+    pub(crate) origin: Origin,
+    pub(crate) stored: SystemTime,
+}
+
+/// Why an event gave up.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Cause {
+    pub(crate) reason: Reason,
+    pub(crate) failed: Failed,
+}
+
+/// The original's headers, but for the broker's and the bus's own.
+pub(crate) fn original(headers: Option<&HeaderMap>) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {
+        let text: &str = name.as_ref();
+        let starts = |prefix: &str| {
+            text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        if !starts("nats-") && !starts("bus-") {
+            values.iter().for_each(|value| kept.append(name.clone(), value.clone()));
+        }
+    }
+    kept
+}
+
+impl Stamp {
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        let Origin { stream, sequence, redrives } = &self.origin;
+        put(headers, GROUP, self.group.as_str());
+        put(headers, OWN_ID, &escape(&self.id));
+        put(headers, SUBJECT, &escape(&self.subject));
+        put(headers, ORIGIN, &format!("{stream}:{sequence}"));
+        put(headers, REDRIVES, &redrives.to_string());
+        put(headers, STORED, &text(self.stored));
+    }
+
+    /// `None` if it is not there, or not whole.
+    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
+        let read = Read(Some(headers));
+        let (stream, sequence) = read.text(ORIGIN)?.rsplit_once(':')?;
+        let origin = Origin {
+            stream: Arc::from(stream),
+            sequence: sequence.parse().ok()?,
+            redrives: read.text(REDRIVES)?.parse().ok()?,
+        };
+        let (service, handler) = read.text(GROUP)?.split_once('_')?;
+        Some(Self {
+            group: GroupName::new(service, handler).ok()?,
+            id: unescape(read.text(OWN_ID)?)?.into_owned(),
+            subject: unescape(read.text(SUBJECT)?)?.into_owned(),
+            origin,
+            stored: super::time(read.text(STORED)?)?,
+        })
+    }
+}
+
+impl Cause {
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        let Failed { class, text: error, attempt, first, last, .. } = &self.failed;
+        put(headers, REASON, self.reason.as_str());
+        put(headers, CLASS, &escape(class));
+        put(headers, ERROR, &escape(error));
+        put(headers, ATTEMPTS, &attempt.to_string());
+        put(headers, FIRST, &text(*first));
+        put(headers, LAST, &text(*last));
+        put(headers, HANDLER, &escape(&self.failed.handler));
+        put(headers, SERVICE, &escape(&self.failed.service));
+        put(headers, VERSION, &escape(&self.failed.version));
+    }
+
+    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
+        let read = Read(Some(headers));
+        let all = [Reason::Rejected, Reason::Exhausted, Reason::Undecodable, Reason::UnknownType];
+        let reason = read.text(REASON)?;
+        // An empty header may get lost on the way.
+        let owned = |name| {
+            let text = unescape(read.text(name).unwrap_or_default())?;
+            Some(Cow::Owned(text.into_owned()))
+        };
+        let attempt = read.text(ATTEMPTS)?.parse().ok()?;
+        let last = super::time(read.text(LAST)?)?;
+        let mut failed = Failed::new(owned(CLASS)?, &owned(ERROR)?, attempt, last);
+        failed.first = super::time(read.text(FIRST)?)?;
+        (failed.handler, failed.service) = (owned(HANDLER)?, owned(SERVICE)?);
+        failed.version = owned(VERSION)?;
+        Some(Self { reason: all.into_iter().find(|known| known.as_str() == reason)?, failed })
+    }
+}
+
+/// With all its digits, so that it is the same when it is read.
+fn text(time: SystemTime) -> String {
+    OffsetDateTime::from(time).format(&Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,184 @@
+//! One member of a group: what it holds, and the tasks on the client's thread that see to it.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_nats::Subject;
+use bus_core::settle::SettleError;
+use bus_core::transport::{Group, GroupName, TransportError};
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::lease::{Kind, Leases};
+use crate::transport::Shared;
+
+mod keeper;
+
+const ACK: Bytes = Bytes::from_static(b"+ACK");
+
+pub(crate) struct Lane {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) group: Group,
+    leases: Mutex<Leases>,
+    /// The keeper has something to do.
+    work: Notify,
+    /// There is room for events, and for copies.
+    rooms: [Notify; 2],
+    /// Something was sent that a flush may wait for.
+    progress: Notify,
+    /// What is on its way to the server.
+    busy: AtomicUsize,
+    /// Who can bring something more.
+    pulls: AtomicUsize,
+    pub(crate) stop: CancellationToken,
+    /// Why there will be nothing more.
+    broken: Mutex<Option<String>>,
+    /// The last ack to each consumer: to send it again is a fence.
+    last_acks: Mutex<[Option<Subject>; 2]>,
+}
+
+impl Lane {
+    pub(crate) fn new(shared: Arc<Shared>, group: Group) -> Self {
+        let leases = Leases::new(group.concurrency, group.lease, group.timeout, Instant::now());
+        Self {
+            shared,
+            group,
+            leases: Mutex::new(leases),
+            work: Notify::new(),
+            rooms: [Notify::new(), Notify::new()],
+            progress: Notify::new(),
+            busy: AtomicUsize::new(0),
+            pulls: AtomicUsize::new(0),
+            stop: CancellationToken::new(),
+            broken: Mutex::new(None),
+            last_acks: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &GroupName {
+        &self.group.name
+    }
+
+    /// Looks at what is held, and calls whoever has something to do then.
+    pub(crate) fn leases<T>(&self, look: impl FnOnce(&mut Leases) -> T) -> T {
+        let (found, calls) = {
+            let mut leases = lock(&self.leases);
+            (look(&mut leases), leases.calls())
+        };
+        if calls.keeper {
+            self.work.notify_one();
+        }
+        if calls.events {
+            self.rooms[Kind::Events as usize].notify_one();
+        }
+        if calls.copies {
+            self.rooms[Kind::Copies as usize].notify_one();
+        }
+        found
+    }
+
+    /// Waits until there may be room for more of a kind.
+    pub(crate) async fn room(&self, kind: Kind) {
+        self.rooms[kind as usize].notified().await;
+    }
+
+    /// Nothing more will come, and this is why.
+    pub(crate) fn end(&self, reason: String) {
+        warn!(group = %self.group.name, reason, "the subscription ends");
+        lock(&self.broken).get_or_insert(reason);
+        if let Some(waker) = self.leases(|leases| leases.waker.take()) {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        lock(&self.broken).is_some()
+    }
+
+    /// Until it is dropped, a flush does not end.
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+        Busy(Arc::clone(self))
+    }
+
+    /// A pull that can bring something more, until it is dropped.
+    pub(crate) fn pull(self: &Arc<Self>) -> Pulling {
+        self.pulls.fetch_add(1, Ordering::AcqRel);
+        Pulling(Arc::clone(self))
+    }
+
+    /// Sees to something on the client's thread; a flush waits for it.
+    pub(crate) fn go(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let busy = self.busy();
+        self.shared.spawn(async move {
+            work.await;
+            drop(busy);
+        });
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.is_cancelled() && self.pulls.load(Ordering::Acquire) == 0
+    }
+
+    /// Sends an answer, and waits until the server has taken it.
+    pub(crate) async fn confirm(&self, reply: Subject, answer: Bytes) -> Result<(), SettleError> {
+        let confirmed = self.shared.client().request(reply, answer).await;
+        confirmed.map(drop).map_err(|error| SettleError::Unavailable { reason: error.to_string() })
+    }
+
+    /// Done when every answer given so far has reached the server.
+    pub(crate) async fn flush(self: Arc<Self>) -> Result<(), TransportError> {
+        loop {
+            let progress = self.progress.notified();
+            let mut progress = pin!(progress);
+            progress.as_mut().enable();
+            let answered = self.leases(|leases| leases.is_answered());
+            let ended = !self.stop.is_cancelled() || self.is_over();
+            if answered && ended && self.busy.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            progress.await;
+        }
+        let acks = lock(&self.last_acks).clone();
+        for reply in acks.into_iter().flatten() {
+            let fenced = self.confirm(reply, ACK).await;
+            fenced.map_err(|error| TransportError::Unavailable { reason: error.to_string() })?;
+        }
+        Ok(())
+    }
+
+    /// A flush may be done.
+    pub(crate) fn progressed(&self) {
+        self.progress.notify_waiters();
+    }
+}
+
+/// A pull that can bring something more.
+pub(crate) struct Pulling(Arc<Lane>);
+
+impl Drop for Pulling {
+    fn drop(&mut self) {
+        self.0.pulls.fetch_sub(1, Ordering::AcqRel);
+        self.0.work.notify_one();
+        self.0.progressed();
+    }
+}
+
+/// Something is on its way.
+pub(crate) struct Busy(Arc<Lane>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::AcqRel);
+        self.0.progressed();
+    }
+}
+
+/// Nothing panics while it holds one of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

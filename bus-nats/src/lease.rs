@@ -1,0 +1,209 @@
+//! The lease engine's memory: every delivery that a member holds, from its arrival to its answer.
+//! It sends nothing and has no clock; what has to be sent it leaves as [`Order`]s.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, SystemTime};
+
+use async_nats::{HeaderMap, Subject};
+use bus_core::Envelope;
+use bus_core::delivery::History;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::credit::Credit;
+use crate::runs::{Origin, Runs};
+
+mod answer;
+mod arrive;
+mod renew;
+
+/// Which of the group's two consumers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Events,
+    Copies,
+}
+
+/// One arrival.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) kind: Kind,
+    /// Whether it is one of those that were asked for last.
+    pub(crate) asked: bool,
+    /// Where its answer goes.
+    pub(crate) reply: Subject,
+    pub(crate) envelope: Arc<Envelope>,
+    pub(crate) origin: Origin,
+    pub(crate) history: History,
+    /// Whether it was delivered before, to whomever.
+    pub(crate) again: bool,
+    pub(crate) raw: Raw,
+}
+
+/// What a dead letter keeps as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Raw {
+    pub(crate) subject: Subject,
+    pub(crate) headers: Option<HeaderMap>,
+    pub(crate) payload: Bytes,
+    pub(crate) stored: SystemTime,
+}
+
+#[derive(Debug)]
+struct Held {
+    arrival: Arrival,
+    state: State,
+    renewed: Instant,
+    /// Where it is noted how often it was run.
+    note: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is seen to, and can not be yielded yet.
+    Arrives,
+    /// For a run.
+    Waits,
+    Runs {
+        since: Instant,
+    },
+    /// The run took too long, and the event is given away.
+    Overdue,
+    /// An answer is on its way.
+    Settling,
+}
+
+/// What has to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// It is done.
+    Ack(Kind, Subject),
+    /// It is still being worked on.
+    Progress(Subject),
+    /// Somebody else may have it at once.
+    Release(Subject),
+    /// A run began and did not end.
+    Note(Origin, Runs),
+    /// What was noted is not needed any more.
+    Forget(u64),
+}
+
+/// What is to be done with an arrival.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing.
+    Nothing,
+    /// It has to be seen to before it can be yielded.
+    See(u64),
+}
+
+/// What a member holds.
+#[derive(Debug)]
+pub(crate) struct Leases {
+    lease: Duration,
+    timeout: Duration,
+    held: HashMap<u64, Held>,
+    tokens: u64,
+    /// Not yielded yet, in the order of their arrival.
+    ready: VecDeque<u64>,
+    orders: Vec<Order>,
+    pub(crate) events: Credit,
+    pub(crate) copies: Credit,
+    pub(crate) waker: Option<Waker>,
+    pub(crate) stopped: bool,
+    calls: Calls,
+    /// The keeper sleeps until it is called.
+    keeper_rests: bool,
+    /// The keeper was called, and has not looked yet.
+    keeper_called: bool,
+}
+
+/// Who has something to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Calls {
+    pub(crate) keeper: bool,
+    pub(crate) events: bool,
+    pub(crate) copies: bool,
+}
+
+impl Leases {
+    pub(crate) fn new(
+        concurrency: usize,
+        lease: Duration,
+        timeout: Duration,
+        now: Instant,
+    ) -> Self {
+        let credit = || Credit::new(concurrency, lease, now);
+        Self {
+            lease,
+            timeout,
+            held: HashMap::new(),
+            tokens: 0,
+            ready: VecDeque::new(),
+            orders: Vec::new(),
+            events: credit(),
+            copies: credit(),
+            waker: None,
+            stopped: false,
+            calls: Calls::default(),
+            keeper_rests: true,
+            keeper_called: false,
+        }
+    }
+
+    pub(crate) fn credit(&mut self, kind: Kind) -> &mut Credit {
+        match kind {
+            Kind::Events => &mut self.events,
+            Kind::Copies => &mut self.copies,
+        }
+    }
+
+    /// Whether nothing is held, and nothing is to be sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.orders.is_empty()
+    }
+
+    /// Whether every answer that was given is sent.
+    pub(crate) fn is_answered(&self) -> bool {
+        let busy = |held: &Held| matches!(held.state, State::Arrives | State::Settling);
+        self.orders.is_empty() && !self.held.values().any(busy)
+    }
+
+    /// Who has something to do since this was asked last.
+    pub(crate) fn calls(&mut self) -> Calls {
+        let mut calls = std::mem::take(&mut self.calls);
+        let wanted = !self.orders.is_empty() || (self.keeper_rests && !self.held.is_empty());
+        calls.keeper = wanted && !self.keeper_called;
+        self.keeper_called |= calls.keeper;
+        calls
+    }
+
+    /// The keeper takes what is to be sent, and leaves an empty list.
+    pub(crate) fn take_orders(&mut self, orders: &mut Vec<Order>) {
+        self.keeper_called = false;
+        std::mem::swap(orders, &mut self.orders);
+    }
+
+    /// Looks at the pace of both consumers.
+    pub(crate) fn look(&mut self, now: Instant) {
+        self.calls.events |= self.events.look(now);
+        self.calls.copies |= self.copies.look(now);
+    }
+
+    /// Whether there is nothing to renew, to send, or to look at.
+    pub(crate) fn rests(&mut self) -> bool {
+        self.keeper_rests = self.is_empty() && self.events.rests() && self.copies.rests();
+        self.keeper_rests
+    }
+
+    fn remove(&mut self, token: u64) -> Option<Held> {
+        let held = self.held.remove(&token)?;
+        match held.arrival.kind {
+            Kind::Events => self.calls.events |= self.events.settled(),
+            Kind::Copies => self.calls.copies |= self.copies.settled(),
+        }
+        Some(held)
+    }
+}

@@ -1,0 +1,89 @@
+//! From the hands of the bus to the answer.
+
+use async_nats::Subject;
+use bus_core::settle::SettleError;
+use tokio::time::Instant;
+
+use super::{Arrival, Leases, Order, State};
+use crate::runs::{Origin, Runs};
+
+impl Leases {
+    /// A run begins; where it has to be noted before it does, this is what.
+    pub(crate) fn begin(
+        &mut self,
+        token: u64,
+        now: Instant,
+    ) -> Result<Option<(Origin, Runs)>, SettleError> {
+        let held = self.held.get_mut(&token).ok_or(SettleError::Expired)?;
+        held.state = State::Runs { since: now };
+        let Arrival { again, origin, history, .. } = &held.arrival;
+        Ok(again.then(|| (origin.clone(), Runs::one_more(*history))))
+    }
+
+    /// Its runs are noted there.
+    pub(crate) fn noted(&mut self, token: u64, sequence: u64) {
+        if let Some(held) = self.held.get_mut(&token) {
+            held.note = Some(sequence);
+        }
+    }
+
+    /// An answer begins that takes its time; the delivery is renewed until it has ended.
+    pub(crate) fn claim(&mut self, token: u64) -> Result<Arrival, SettleError> {
+        let held = self.held.get_mut(&token).ok_or(SettleError::Expired)?;
+        held.state = State::Settling;
+        Ok(held.arrival.clone())
+    }
+
+    pub(crate) fn ack(&mut self, token: u64) -> Result<(), SettleError> {
+        let held = self.remove(token).ok_or(SettleError::Expired)?;
+        self.orders.push(Order::Ack(held.arrival.kind, held.arrival.reply));
+        self.orders.extend(held.note.map(Order::Forget));
+        Ok(())
+    }
+
+    /// It is settled otherwise: where the answer goes. What was noted is not needed if it is done.
+    pub(crate) fn settle(&mut self, token: u64, done: bool) -> Result<Subject, SettleError> {
+        let held = self.remove(token).ok_or(SettleError::Expired)?;
+        if done {
+            self.orders.extend(held.note.map(Order::Forget));
+        }
+        Ok(held.arrival.reply)
+    }
+
+    /// Hands one back. Where its run was noted, that has to be undone first, to this.
+    pub(crate) fn release(&mut self, token: u64) -> Result<Option<(Origin, Runs)>, SettleError> {
+        let held = self.held.get_mut(&token).ok_or(SettleError::Expired)?;
+        let Arrival { again, origin, history, .. } = &held.arrival;
+        if *again && held.state != State::Waits {
+            let before = Runs::new(history.attempts, history.first_failure);
+            let undo = (origin.clone(), before);
+            held.state = State::Settling;
+            return Ok(Some(undo));
+        }
+        self.hand_back(token);
+        Ok(None)
+    }
+
+    pub(super) fn hand_back(&mut self, token: u64) {
+        if let Some(held) = self.remove(token) {
+            self.orders.push(Order::Release(held.arrival.reply));
+        }
+    }
+
+    /// Nobody will answer: it is not renewed any more. A run that began counts.
+    pub(crate) fn abandon(&mut self, token: u64) {
+        let Some(held) = self.remove(token) else { return };
+        if let (State::Runs { .. }, false) = (held.state, held.arrival.again) {
+            let runs = Runs::one_more(held.arrival.history);
+            self.orders.push(Order::Note(held.arrival.origin, runs));
+        }
+    }
+
+    /// Takes no new work and hands back what nobody has seen: how much that was.
+    pub(crate) fn stop(&mut self) -> u64 {
+        self.stopped = true;
+        let ready = std::mem::take(&mut self.ready);
+        ready.iter().for_each(|token| self.hand_back(*token));
+        ready.len() as u64
+    }
+}

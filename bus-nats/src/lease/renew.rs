@@ -1,0 +1,57 @@
+//! Signs of life for what waits and what runs; none for a run that took too long.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Leases, Order, State};
+use crate::runs::Runs;
+
+/// A lease is renewed when this part of it is over.
+const RENEW: u32 = 3;
+
+/// This part of a lease beyond its time-out a run is given up: its own answer was due, and a note
+/// of the run has to be there before somebody else has the event.
+const LATE: u32 = 10;
+
+impl Leases {
+    /// How often to come here while something is held.
+    pub(crate) fn period(lease: Duration) -> Duration {
+        (lease / (2 * RENEW)).clamp(Duration::from_millis(10), Duration::from_secs(5))
+    }
+
+    /// Renews what is due; says how many runs are given up.
+    pub(crate) fn renew(&mut self, now: Instant) -> usize {
+        let (mut gone, mut overdue) = (Vec::new(), 0);
+        for (token, held) in &mut self.held {
+            let since = match held.state {
+                State::Arrives | State::Waits | State::Settling => now,
+                State::Runs { since } => since,
+                State::Overdue => {
+                    if now >= held.renewed + self.lease {
+                        gone.push(*token);
+                    }
+                    continue;
+                }
+            };
+            let run = now.saturating_duration_since(since);
+            if run < self.timeout {
+                if now >= held.renewed + self.lease / RENEW {
+                    held.renewed = now;
+                    self.orders.push(Order::Progress(held.arrival.reply.clone()));
+                }
+            } else if run >= self.timeout.saturating_add(self.lease / LATE) {
+                held.state = State::Overdue;
+                overdue += 1;
+                if !held.arrival.again {
+                    let runs = Runs::one_more(held.arrival.history);
+                    self.orders.push(Order::Note(held.arrival.origin.clone(), runs));
+                }
+            }
+        }
+        for token in gone {
+            self.remove(token);
+        }
+        overdue
+    }
+}

@@ -1,0 +1,111 @@
+//! What operators need: how far groups are behind, dead letters, redrive.
+
+use std::time::{Duration, SystemTime};
+
+use async_nats::jetstream::consumer::Info;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_trait::async_trait;
+use bus_core::operator::{DeadLetter, DeadLetterId, Lag, Operator, OperatorError};
+use bus_core::transport::{GroupName, Plan, TransportError};
+use futures_util::TryStreamExt;
+
+use crate::dead_letter;
+use crate::topology::{consumer, own};
+use crate::transport::{NatsTransport, Shared};
+
+#[async_trait]
+impl Operator for NatsTransport {
+    async fn lag(&self, group: &GroupName) -> Result<Lag, OperatorError> {
+        let shared = self.shared();
+        let none = || OperatorError::NoGroup { group: group.clone() };
+        let copies = info(shared, own::COPIES, group).await?.ok_or_else(none)?;
+        let stream = copies.config.metadata.get(consumer::EVENTS).ok_or_else(none)?;
+        let events = info(shared, stream, group).await?.ok_or_else(none)?;
+        let mut lag = Lag::default();
+        for info in [&events, &copies] {
+            lag.waiting += info.num_pending;
+            lag.in_flight += info.num_ack_pending as u64;
+            lag.redelivered += info.num_redelivered as u64;
+            lag.oldest = lag.oldest.max(oldest(shared, info).await?);
+        }
+        Ok(lag)
+    }
+
+    async fn dead_letters(
+        &self,
+        group: Option<&GroupName>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, OperatorError> {
+        dead_letter::list(self.shared(), group, limit).await
+    }
+
+    async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
+        dead_letter::redrive(self.shared(), id).await
+    }
+}
+
+/// The groups of a service, and how much is undone of each. Every group has a consumer of copies,
+/// wherever its events are.
+pub(crate) async fn groups(
+    shared: &Shared,
+    plan: &Plan,
+) -> Result<Vec<(GroupName, u64)>, TransportError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        let reason = format!("listing the groups failed: {error}");
+        TransportError::Unavailable { reason }
+    };
+    let stream = shared.context.get_stream(own::COPIES).await.map_err(|error| failed(&error))?;
+    let (mut consumers, mut groups) = (stream.consumers(), Vec::new());
+    while let Some(copies) = consumers.try_next().await.map_err(|error| failed(&error))? {
+        let Some((service, handler)) = copies.name.split_once('_') else { continue };
+        let Ok(group) = GroupName::new(service, handler) else { continue };
+        if group.service() != plan.service {
+            continue;
+        }
+        let events = match copies.config.metadata.get(consumer::EVENTS) {
+            Some(stream) => consumer::info(&shared.context, stream, &group).await?,
+            None => None,
+        };
+        let behind = |info: &Info| info.num_pending + info.num_ack_pending as u64;
+        let waiting = behind(&copies) + events.as_ref().map_or(0, behind);
+        groups.push((group, waiting));
+    }
+    Ok(groups)
+}
+
+async fn info(
+    shared: &Shared,
+    stream: &str,
+    group: &GroupName,
+) -> Result<Option<Info>, OperatorError> {
+    consumer::info(&shared.context, stream, group)
+        .await
+        .map_err(|error| OperatorError::Unavailable { reason: error.to_string() })
+}
+
+/// The age of the oldest message of a consumer that is not done: the first one that is its
+/// business behind all that is.
+async fn oldest(shared: &Shared, info: &Info) -> Result<Option<Duration>, OperatorError> {
+    if info.num_pending == 0 && info.num_ack_pending == 0 {
+        return Ok(None);
+    }
+    let unavailable = |error: &dyn std::fmt::Display| OperatorError::Unavailable {
+        reason: format!("reading the oldest event failed: {error}"),
+    };
+    let stream = shared.context.get_stream_no_info(&info.stream_name).await;
+    let stream = stream.map_err(|error| unavailable(&error))?;
+    let filter = match info.config.filter_subjects.first() {
+        Some(first) => first.as_str(),
+        None => &info.config.filter_subject,
+    };
+    let first = info.ack_floor.stream_sequence + 1;
+    let next = stream.raw_message_builder().sequence(first).next_by_subject(filter);
+    match next.send().await {
+        Ok(message) => {
+            let age = SystemTime::now().duration_since(SystemTime::from(message.time));
+            Ok(Some(age.unwrap_or_default()))
+        }
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(unavailable(&error)),
+    }
+}

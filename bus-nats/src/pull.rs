@@ -1,0 +1,195 @@
+//! Credit → pull requests → messages, through every fault: on an inbox of our own, which is
+//! replaced as soon as the server may have forgotten what we asked for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::{Client, Subject, Subscriber};
+use futures_util::StreamExt;
+use tokio::sync::{broadcast, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::debug;
+
+use crate::lane::Lane;
+use crate::lease::Kind;
+use crate::publish::refused;
+
+use self::trouble::Trouble;
+
+mod reply;
+mod trouble;
+
+/// How long the server keeps a request. Its end is a sign of life, and the only way to be rid of a
+/// request without losing what is on its way: a message to an inbox that nobody listens to any more
+/// comes again after its lease, and not before.
+const EXPIRES: Duration = Duration::from_secs(1);
+
+/// A server that is silent for longer has forgotten.
+const SILENCE: Duration = Duration::from_millis(1600);
+
+/// What brings the messages of one consumer.
+pub(crate) struct Pull {
+    lane: Arc<Lane>,
+    kind: Kind,
+    /// Where it is asked for messages.
+    next: String,
+    /// Lent to messages while they are read.
+    context: Option<Context>,
+    /// Changes with every new connection.
+    connections: watch::Receiver<u64>,
+    refusals: broadcast::Receiver<String>,
+    trouble: Trouble,
+    /// Another has taken its place; it only takes what still comes.
+    old: bool,
+    /// When the server said something last.
+    heard: Instant,
+    /// When to ask again, where that is not at once.
+    not_before: Option<Instant>,
+}
+
+/// How an inbox ended.
+enum End {
+    Stopped,
+    /// Another inbox is needed.
+    Again,
+    /// There is no more to be had, and this is why.
+    Broken(String),
+}
+
+impl Pull {
+    pub(crate) fn new(lane: Arc<Lane>, kind: Kind, stream: &str) -> Self {
+        let signals = &lane.shared.signals;
+        Self {
+            next: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", lane.name()),
+            context: Some(lane.shared.context.clone()),
+            connections: signals.connections.subscribe(),
+            refusals: signals.refusals.subscribe(),
+            trouble: Trouble::default(),
+            old: false,
+            heard: Instant::now(),
+            not_before: None,
+            lane,
+            kind,
+        }
+    }
+
+    /// Brings messages until the member stops, or there are none to be had.
+    pub(crate) async fn run(mut self) {
+        loop {
+            match self.inbox().await {
+                End::Stopped => return,
+                End::Again => {}
+                End::Broken(reason) => return self.lane.end(reason),
+            }
+        }
+    }
+
+    /// Brings messages by one inbox.
+    async fn inbox(&mut self) -> End {
+        self.connections.mark_unchanged();
+        let client = self.lane.shared.client().clone();
+        let inbox = Subject::from(client.new_inbox());
+        let Ok(mut messages) = client.subscribe(inbox.clone()).await else { return ended() };
+        self.give_up(usize::MAX);
+        (self.heard, self.not_before) = (Instant::now(), None);
+        loop {
+            let asked = self.ask(&client, &inbox).await;
+            let end = match asked {
+                Ok(()) => self.hear(&mut messages).await.err(),
+                Err(end) => Some(end),
+            };
+            match end {
+                None => {}
+                Some(End::Stopped) => {
+                    self.leave(messages).await;
+                    return End::Stopped;
+                }
+                Some(End::Again) => {
+                    // What is on its way to the old inbox is still taken.
+                    let mut old = Self::new(Arc::clone(&self.lane), self.kind, "");
+                    old.old = true;
+                    let pulling = self.lane.pull();
+                    self.lane.go(async move {
+                        old.leave(messages).await;
+                        drop(pulling);
+                    });
+                    return End::Again;
+                }
+                Some(end) => return end,
+            }
+        }
+    }
+
+    /// Asks for as much as there is room for, if that is worth it.
+    async fn ask(&mut self, client: &Client, inbox: &Subject) -> Result<(), End> {
+        let now = Instant::now();
+        if self.lane.stop.is_cancelled() || self.not_before.is_some_and(|time| now < time) {
+            return Ok(());
+        }
+        self.not_before = None;
+        let (asking, count) = self.lane.leases(|leases| leases.ask(self.kind));
+        let Some(count) = count else { return Ok(()) };
+        if !asking {
+            self.heard = now;
+        }
+        let (next, request) = (self.next.clone(), request(count).into());
+        let sent = client.publish_with_reply(next, inbox.clone(), request).await;
+        sent.map_err(|_| ended())
+    }
+
+    /// Waits for whatever comes first, and sees to it.
+    async fn hear(&mut self, messages: &mut Subscriber) -> Result<(), End> {
+        let asking = self.lane.leases(|leases| leases.credit(self.kind).is_asking());
+        let not_before = self.not_before;
+        tokio::select! {
+            biased;
+            () = self.lane.stop.cancelled() => Err(End::Stopped),
+            message = messages.next() => {
+                self.heard = Instant::now();
+                self.take_all(message.ok_or_else(ended)?, messages)
+            }
+            changed = self.connections.changed() => {
+                Err(changed.map_or_else(|_| ended(), |()| End::Again))
+            }
+            () = self.lane.room(self.kind) => Ok(()),
+            text = refused(&mut self.refusals, &self.next) => Err(End::Broken(text)),
+            () = sleep_until(self.heard + SILENCE), if asking => Err(self.silent()),
+            () = sleep_until(not_before.unwrap_or(self.heard)), if not_before.is_some() => Ok(()),
+        }
+    }
+
+    /// While there is no connection it is no wonder.
+    fn silent(&mut self) -> End {
+        debug!(group = %self.lane.name(), "the server is silent, it is asked anew");
+        if self.lane.shared.is_connected() && self.trouble.again().is_none() {
+            return End::Broken("the server is silent".to_owned());
+        }
+        End::Again
+    }
+
+    fn give_up(&self, count: usize) {
+        self.lane.leases(|leases| leases.credit(self.kind).give_up(count));
+    }
+
+    /// Takes what was asked for, and asks for no more; hands it back where the member has stopped.
+    async fn leave(&mut self, mut messages: Subscriber) {
+        let rest = async {
+            while self.old || self.lane.leases(|leases| leases.credit(self.kind).is_asking()) {
+                let Some(message) = messages.next().await else { return };
+                // How requests end does not matter any more.
+                let _ = self.take(message);
+            }
+        };
+        let _ = timeout(SILENCE, rest).await;
+    }
+}
+
+fn ended() -> End {
+    End::Broken("the client has ended".to_owned())
+}
+
+fn request(batch: usize) -> String {
+    let expires = EXPIRES.as_nanos();
+    format!("{{\"batch\":{batch},\"expires\":{expires}}}")
+}

@@ -1,0 +1,116 @@
+//! How often an event was run, for those that came more than once: the first delivery of an event
+//! costs nothing, one that comes again is looked up, and noted before it runs.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use bus_core::delivery::History;
+use bus_core::transport::{GroupName, TransportError};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::publish::{Message, Stored};
+use crate::topology::own;
+use crate::transport::Shared;
+
+/// Where an event stands in its stream, and how often it came back from the dead letters since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) stream: Arc<str>,
+    pub(crate) sequence: u64,
+    pub(crate) redrives: u32,
+}
+
+impl Origin {
+    /// What stands behind the kind in a subject of the bus's own: one for each group, origin and
+    /// redrive.
+    pub(crate) fn token(&self, group: &GroupName) -> String {
+        let Self { stream, sequence, redrives } = self;
+        format!("{group}.{stream}.{sequence}.{redrives}")
+    }
+}
+
+/// What is noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Runs {
+    attempts: u32,
+    /// Nanoseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_failure: Option<u64>,
+}
+
+impl Runs {
+    /// So many runs, the first failure among them at a time.
+    pub(crate) fn new(attempts: u32, first_failure: Option<SystemTime>) -> Self {
+        Self { attempts, first_failure: first_failure.map(nanos) }
+    }
+
+    /// What a history says of them, and one more that begins.
+    pub(crate) fn one_more(history: History) -> Self {
+        Self::new(history.next_attempt(), history.first_failure)
+    }
+
+    /// The same as a delivery's history says it.
+    pub(crate) fn apply(self, history: &mut History) {
+        // What a copy brings along may be younger than what is noted.
+        if self.attempts >= history.attempts {
+            history.attempts = self.attempts;
+            history.first_failure = self.first_failure.map(time).or(history.first_failure);
+        }
+    }
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn time(nanos: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
+}
+
+/// Notes it; done when it is safe. Says under which sequence it stands.
+pub(crate) async fn note(
+    shared: &Shared,
+    group: &GroupName,
+    origin: &Origin,
+    runs: Runs,
+) -> Result<u64, TransportError> {
+    let payload = serde_json::to_vec(&runs).unwrap_or_default();
+    let subject = own::subject(own::RUNS, &origin.token(group));
+    let message = Message { subject, headers: HeaderMap::new(), payload: Bytes::from(payload) };
+    match message.store(shared).await? {
+        Stored::At(sequence) => Ok(sequence),
+        Stored::Before => Ok(0),
+    }
+}
+
+/// What is noted, and under which sequence; asked of the leader, who knows the newest.
+pub(crate) async fn look_up(
+    shared: &Shared,
+    group: &GroupName,
+    origin: &Origin,
+) -> Result<Option<(Runs, u64)>, TransportError> {
+    let unavailable = |reason: String| TransportError::Unavailable { reason };
+    let subject = own::subject(own::RUNS, &origin.token(group));
+    let stream = shared.context.get_stream_no_info(own::RUNS).await;
+    let stream = stream.map_err(|error| unavailable(error.to_string()))?;
+    match stream.get_last_raw_message_by_subject(&subject).await {
+        Ok(message) => {
+            let runs = serde_json::from_slice(&message.payload);
+            Ok(runs.ok().map(|runs| (runs, message.sequence)))
+        }
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            _ => Err(unavailable(format!("looking up the runs of an event failed: {error}"))),
+        },
+    }
+}
+
+/// Nothing has to be known any more: the event is done. Should this get lost, age removes it.
+pub(crate) async fn forget(shared: &Shared, sequence: u64) {
+    let Ok(stream) = shared.context.get_stream_no_info(own::RUNS).await else { return };
+    let _ = stream.delete_message(sequence).await;
+}

@@ -1,0 +1,220 @@
+//! The two durable consumers of a group: one of its events, one of the copies that are for it
+//! alone. Made, joined, or refused with the difference.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::pull::Config;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, Info, PullConsumer};
+use async_nats::jetstream::stream::{ConsumerCreateStrictErrorKind, ConsumerErrorKind};
+use async_nats::jetstream::{Context, ErrorCode};
+use bus_core::transport::{Group, GroupName, Start, TransportError};
+use time::OffsetDateTime;
+use tracing::info;
+
+use super::{MARK, mark, own, unavailable};
+use crate::config::Provision;
+
+/// The stream of a group's events, kept beside its copies' consumer.
+pub(crate) const EVENTS: &str = "bus-events";
+
+/// A group's copies, and nobody else's.
+pub(crate) fn copies_filter(group: &GroupName) -> String {
+    own::subject(own::COPIES, &format!("{group}.>"))
+}
+
+/// A group's consumer as it stands on the server; `None` if there is none.
+pub(crate) async fn info(
+    context: &Context,
+    stream: &str,
+    group: &GroupName,
+) -> Result<Option<Info>, TransportError> {
+    let found = context.get_consumer_from_stream::<Config, _, _>(group.as_str(), stream).await;
+    let gone = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
+    match found {
+        Ok(consumer) => Ok(Some(consumer.cached_info().clone())),
+        Err(error) => match error.kind() {
+            ConsumerErrorKind::JetStream(error) if gone.contains(&error.error_code()) => Ok(None),
+            ConsumerErrorKind::InvalidConsumerType => {
+                let reason =
+                    format!("the consumer `{group}` of the stream `{stream}` is no pull consumer");
+                Err(TransportError::Unsupported { reason })
+            }
+            _ => Err(unavailable("reading the consumer", &error)),
+        },
+    }
+}
+
+/// What a consumer has to be.
+pub(crate) struct Wanted {
+    stream: String,
+    group: GroupName,
+    config: Config,
+}
+
+impl Wanted {
+    /// Of a group's events.
+    pub(crate) fn events(stream: &str, group: &Group, max_ack_pending: i64) -> Self {
+        let filter = group.filter.to_string();
+        let config = config(group, filter, max_ack_pending, HashMap::from([mark()]));
+        let deliver_policy = match group.start {
+            Start::Beginning => DeliverPolicy::All,
+            Start::Now => DeliverPolicy::New,
+            Start::At(time) => {
+                DeliverPolicy::ByStartTime { start_time: OffsetDateTime::from(time) }
+            }
+        };
+        let config = Config { deliver_policy, ..config };
+        Self { stream: stream.to_owned(), group: group.name.clone(), config }
+    }
+
+    /// Of the copies for a group.
+    pub(crate) fn copies(events: &str, group: &Group, max_ack_pending: i64) -> Self {
+        let metadata = HashMap::from([mark(), (EVENTS.to_owned(), events.to_owned())]);
+        let config = config(group, copies_filter(&group.name), max_ack_pending, metadata);
+        Self { stream: own::COPIES.to_owned(), group: group.name.clone(), config }
+    }
+
+    /// The same, behind a sequence instead of where a new group begins.
+    pub(crate) fn after(mut self, sequence: u64) -> Self {
+        let start_sequence = sequence + 1;
+        self.config.deliver_policy = DeliverPolicy::ByStartSequence { start_sequence };
+        self
+    }
+
+    /// Finds or makes it. What is found has to be as it is wanted, or is refused in words; only
+    /// what we made ourselves is changed.
+    pub(crate) async fn join(
+        &self,
+        context: &Context,
+        found: Option<Info>,
+        provision: Provision,
+    ) -> Result<Info, TransportError> {
+        let found = match found {
+            Some(found) => found,
+            None if provision == Provision::Create => self.make(context).await?,
+            None => {
+                let Self { stream, group: name, .. } = self;
+                let reason = format!(
+                    "the stream `{stream}` has no consumer `{name}`, and nothing may be made"
+                );
+                return Err(TransportError::Unsupported { reason });
+            }
+        };
+        self.compare(context, found, provision).await
+    }
+
+    async fn make(&self, context: &Context) -> Result<Info, TransportError> {
+        let Self { stream, group: name, config } = self;
+        let made = context.create_consumer_strict_on_stream(config.clone(), stream).await;
+        let error = match made {
+            Ok(consumer) => {
+                info!(consumer = %name, stream, "made");
+                return Ok(PullConsumer::cached_info(&consumer).clone());
+            }
+            Err(error) => error,
+        };
+        match error.kind() {
+            // Another process was faster; what it made is compared next.
+            ConsumerCreateStrictErrorKind::AlreadyExists => {
+                let gone = format!("the consumer `{name}` is made and deleted at the same time");
+                let found = info(context, stream, name).await?;
+                found.ok_or(TransportError::Unavailable { reason: gone })
+            }
+            ConsumerCreateStrictErrorKind::JetStream(error) => {
+                let reason = format!(
+                    "the server does not make the consumer `{name}` of `{stream}`: {error}"
+                );
+                Err(TransportError::Unsupported { reason })
+            }
+            _ => Err(unavailable("making the consumer", &error)),
+        }
+    }
+
+    async fn compare(
+        &self,
+        context: &Context,
+        found: Info,
+        provision: Provision,
+    ) -> Result<Info, TransportError> {
+        let (fixed, soft) = (self.fixed(&found), self.soft(&found));
+        let ours = found.config.metadata.contains_key(MARK);
+        if fixed.is_empty() && soft.is_empty() {
+            return Ok(found);
+        }
+        if !fixed.is_empty() || provision == Provision::Verify || !ours {
+            let Self { stream, group: name, .. } = self;
+            let differences = [fixed, soft].concat().join("; ");
+            let reason = format!(
+                "the consumer `{name}` of the stream `{stream}` is not as it is wanted: {differences}"
+            );
+            return Err(TransportError::Unsupported { reason });
+        }
+        info!(consumer = %self.group, differences = soft.join("; "), "is changed, for we made it");
+        let deliver_policy = found.config.deliver_policy;
+        let changed = Config { deliver_policy, ..self.config.clone() };
+        let updated = context.update_consumer_on_stream(changed, &self.stream).await;
+        let updated = updated.map_err(|error| unavailable("changing the consumer", &error))?;
+        Ok(PullConsumer::cached_info(&updated).clone())
+    }
+
+    /// What would lose events, or run them otherwise than promised.
+    fn fixed(&self, found: &Info) -> Vec<String> {
+        let (found, wanted) = (&found.config, &self.config);
+        let filter = match found.filter_subjects.as_slice() {
+            [] => found.filter_subject.clone(),
+            several => several.join(", "),
+        };
+        let mut differences = Differences::default();
+        differences.add("filter_subject", &filter, &wanted.filter_subject);
+        differences.add("ack_policy", &found.ack_policy, &wanted.ack_policy);
+        differences.add("max_deliver", &found.max_deliver, &wanted.max_deliver);
+        differences.add("backoff", &found.backoff, &wanted.backoff);
+        differences.0
+    }
+
+    /// What a new build of the service may bring.
+    fn soft(&self, found: &Info) -> Vec<String> {
+        let (found, wanted) = (&found.config, &self.config);
+        let mut differences = Differences::default();
+        differences.add("ack_wait", &found.ack_wait, &wanted.ack_wait);
+        if found.max_ack_pending != -1 {
+            differences.add("max_ack_pending", &found.max_ack_pending, &wanted.max_ack_pending);
+        }
+        if let Some(events) = wanted.metadata.get(EVENTS) {
+            differences.add("metadata", &found.metadata.get(EVENTS), &Some(events));
+        }
+        differences.0
+    }
+}
+
+#[derive(Default)]
+struct Differences(Vec<String>);
+
+impl Differences {
+    fn add<T: PartialEq + std::fmt::Debug>(&mut self, field: &str, found: &T, wanted: &T) {
+        if found != wanted {
+            self.0.push(format!("{field} is {found:?}, {wanted:?} is wanted"));
+        }
+    }
+}
+
+fn config(
+    group: &Group,
+    filter_subject: String,
+    max_ack_pending: i64,
+    metadata: HashMap<String, String>,
+) -> Config {
+    Config {
+        durable_name: Some(group.name.to_string()),
+        filter_subject,
+        metadata,
+        max_ack_pending,
+        ack_policy: AckPolicy::Explicit,
+        // Shorter ones the server would take for its default.
+        ack_wait: group.lease.max(Duration::from_millis(1)),
+        // The bus counts runs; a server that counts deliveries strands events.
+        max_deliver: -1,
+        ..Config::default()
+    }
+}

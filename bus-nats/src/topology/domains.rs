@@ -1,0 +1,41 @@
+//! Which domains are known to have a stream. It is made before the first event is sent: events
+//! that nothing takes would be sent again later, each after a pause of its own and so in another
+//! order.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bus_core::transport::TransportError;
+use tokio::sync::OnceCell;
+
+/// The most domains that are remembered; those beyond find their stream when they miss it.
+const MOST: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(crate) struct Domains(Mutex<BTreeMap<String, Arc<OnceCell<()>>>>);
+
+impl Domains {
+    /// Makes the stream of a domain known, where it is not. Whoever comes meanwhile waits, and goes
+    /// on in the order of coming.
+    pub(crate) async fn know<F>(&self, domain: &str, make: impl FnOnce() -> F)
+    where
+        F: Future<Output = Result<(), TransportError>>,
+    {
+        let Some(known) = self.entry(domain) else { return };
+        if !known.initialized() {
+            // What can not be made now is missed by the publish, which says so.
+            let _ = known.get_or_try_init(make).await;
+        }
+    }
+
+    fn entry(&self, domain: &str) -> Option<Arc<OnceCell<()>>> {
+        let mut domains = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = domains.get(domain) {
+            return Some(Arc::clone(known));
+        }
+        if domains.len() >= MOST {
+            return None;
+        }
+        Some(Arc::clone(domains.entry(domain.to_owned()).or_default()))
+    }
+}
