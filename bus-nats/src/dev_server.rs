@@ -13,17 +13,20 @@ use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fs, process};
 
+use self::guard::Guard;
+
 pub use self::error::DevServerError;
 
 mod error;
 mod find;
+mod guard;
 mod launch;
 
 /// The version that is installed where there is no other.
 pub const VERSION: &str = "2.15.1";
 
 /// A nats-server with JetStream on a random loopback port, with a store of its own. Dropping it
-/// kills the server and removes the store.
+/// kills the server and removes the store; where there is a `sh`, so does the end of this process.
 #[derive(Debug)]
 pub struct DevServer {
     binary: PathBuf,
@@ -31,6 +34,7 @@ pub struct DevServer {
     folder: PathBuf,
     port: u16,
     child: Option<Child>,
+    guard: Option<Guard>,
 }
 
 impl DevServer {
@@ -54,7 +58,7 @@ impl DevServer {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = find::target()?.join("dev-server").join("running").join(name);
-        let mut server = Self { binary, folder, port: 0, child: None };
+        let mut server = Self { binary, folder, port: 0, child: None, guard: None };
         fs::create_dir_all(&server.folder).map_err(DevServerError::folder(&server.folder))?;
         let file = server.folder.join("server.conf");
         fs::write(&file, configuration).map_err(DevServerError::folder(&file))?;
@@ -77,6 +81,11 @@ impl DevServer {
         self.child.as_ref().map(Child::id)
     }
 
+    /// Whether it runs: it may have been killed from outside, or have ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
     /// The folder of its store, its configuration `server.conf` and its log `server.log`.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -84,6 +93,7 @@ impl DevServer {
 
     /// Kills it, as `kill -9` does. Its store stays for [`restart`](Self::restart).
     pub fn kill(&mut self) -> Result<(), DevServerError> {
+        self.guard = None;
         match self.child.take() {
             Some(mut child) => {
                 child.kill().map_err(DevServerError::Signal)?;
@@ -98,6 +108,7 @@ impl DevServer {
     pub fn restart(&mut self) -> Result<(), DevServerError> {
         self.kill()?;
         let launched = launch::launch(&self.binary, &self.folder, self.port)?;
+        self.guard = Some(Guard::of(&launched.child, &self.folder));
         (self.child, self.port) = (Some(launched.child), launched.port);
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! The server for tests: found or installed, started, restarted, gone with its guard.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a test tells itself in another process")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::{env, thread};
 
 use bus_nats::dev_server::{DevServer, DevServerError, VERSION};
 
@@ -51,6 +54,34 @@ fn it_ends_with_its_guard_also_when_a_test_panics() {
     }));
     assert!(panicked.is_err());
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err() && !folder.exists());
+}
+
+/// Says in the test below that it is the owner, which is killed.
+const OWNER: &str = "BUS_NATS_TEST_OWNER";
+
+#[test]
+#[cfg(unix)]
+fn it_ends_also_when_its_owner_is_killed() {
+    if env::var_os(OWNER).is_some() {
+        let server = DevServer::start().unwrap();
+        println!("\nserver {} {}", server.port(), server.folder().display());
+        return drop(io::stdin().read_line(&mut String::new()));
+    }
+    let mut owner = Command::new(env::current_exe().unwrap());
+    owner.args(["--exact", "it_ends_also_when_its_owner_is_killed", "--nocapture"]);
+    owner.env(OWNER, "1").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut owner = owner.spawn().unwrap();
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let line = lines.find(|line| line.starts_with("server ")).unwrap();
+    let [_, port, folder] = line.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    // It ends with the server's connection; how, is for the system to say.
+    let _ = stream.read_to_end(&mut Vec::new());
+    while Path::new(folder).exists() {
+        thread::yield_now();
+    }
 }
 
 #[test]

@@ -1,30 +1,14 @@
 //! The shop accounts for every event, and its exit code says so.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test has to fail here")]
+#![expect(clippy::expect_used, reason = "a test has to fail here")]
 
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use self::common::{number, report, sum};
+
+mod common;
 
 fn shop(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_shop")).args(arguments).output().expect("the shop is built")
-}
-
-/// The one line on standard output.
-fn report(output: &Output) -> Value {
-    let text = str::from_utf8(&output.stdout).expect("the report is text");
-    assert!(text.ends_with('\n'), "{text}");
-    assert_eq!(text.lines().count(), 1, "{text}");
-    serde_json::from_str(text).expect("the line is JSON")
-}
-
-/// A number of the report, or the sum of it over all handlers.
-fn number(report: &Value, name: &str) -> u64 {
-    report[name].as_u64().unwrap_or_else(|| panic!("no number `{name}` in {report}"))
-}
-
-fn sum(report: &Value, name: &str) -> u64 {
-    let handlers = report["handlers"].as_object().expect("there are handlers");
-    handlers.values().map(|handler| number(handler, name)).sum()
 }
 
 #[test]
@@ -78,4 +62,19 @@ fn a_wrong_argument_is_refused_in_words() {
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("--orders"), "{message}");
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn arguments_that_contradict_each_other_are_refused_in_words() {
+    let url = "nats://127.0.0.1:4222";
+    for (arguments, word) in [
+        (vec!["--role", "billing"], "--nats"),
+        (vec!["--nats", "auto", "--role", "billing"], "starts all three"),
+        (vec!["--nats", url, "--role", "mailer", "--orders", "5"], "--role orders"),
+    ] {
+        let output = shop(&arguments);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(word), "{message}");
+    }
 }

@@ -1,67 +1,75 @@
-//! The sets of ids that publishers and handlers keep, and the middleware that writes them down.
+//! What this process published and handled, and the middleware that writes it down.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use bus_core::operator::DeadLetter;
 use bus_core::prelude::*;
 
-use crate::events::{LISTENERS, Listener, OrderPlaced};
+use crate::account::Account;
+use crate::events::{LISTENERS, OrderPlaced};
+use crate::role::Role;
+use crate::sheet::{Sheet, Sums};
 
-pub(crate) type Ids = BTreeSet<EventId>;
+type Ids = BTreeSet<EventId>;
 
 /// What was published and what was handled.
 #[derive(Debug, Default)]
-pub(crate) struct Book(Mutex<Pages>);
+pub(crate) struct Book {
+    pages: Mutex<Pages>,
+    /// Where orders are placed only their events count. Others can not know which run is whose.
+    only: Option<Arc<Account>>,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
     /// What the broker has confirmed, by type of event.
-    pub(crate) published: BTreeMap<String, Ids>,
+    published: BTreeMap<String, Ids>,
     /// By handler.
-    pub(crate) runs: BTreeMap<String, Runs>,
-    /// From publish to the end of the run that handled it.
-    pub(crate) latencies: Vec<Duration>,
+    runs: BTreeMap<String, Runs>,
+    /// Microseconds from publish to the end of the run that handled it.
+    latencies: Vec<u64>,
 }
 
-/// What one handler did.
 #[derive(Debug, Default)]
-pub(crate) struct Runs {
-    pub(crate) handled: Ids,
+struct Runs {
+    handled: Ids,
     /// Runs after the first one on an event.
-    pub(crate) retried: u64,
+    retried: u64,
 }
-
-/// An event that did not get where it should.
-pub(crate) type Missing = (Listener, EventId);
 
 impl Book {
-    pub(crate) fn pages(&self) -> MutexGuard<'_, Pages> {
-        // Nothing here panics while it holds the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn new(only: Option<Arc<Account>>) -> Self {
+        Self { pages: Mutex::default(), only }
     }
 
-    /// Every event that was published, and is neither handled nor a dead letter of a handler that
-    /// listens to its type.
-    pub(crate) fn missing(&self, letters: &[DeadLetter]) -> Vec<Missing> {
-        let (pages, none) = (self.pages(), Ids::new());
-        let mut missing = Vec::new();
-        for listener in LISTENERS {
-            let published = pages.published.get(listener.event).unwrap_or(&none);
-            let handled = pages.runs.get(listener.handler).map_or(&none, |runs| &runs.handled);
-            let dead: Ids =
-                of(letters, listener).map(|letter| letter.envelope.id.clone()).collect();
-            let open = published.difference(handled).filter(|id| !dead.contains(*id));
-            missing.extend(open.map(|id| (listener, id.clone())));
-        }
-        missing
+    pub(crate) fn pages(&self) -> MutexGuard<'_, Pages> {
+        // Nothing here panics while it holds the lock.
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counts(&self, envelope: &Envelope) -> bool {
+        self.only.as_ref().is_none_or(|account| account.has(&envelope.correlation))
+    }
+
+    /// The sums of the services that ran here.
+    pub(crate) fn sheet(&self, roles: &[Role]) -> Sheet {
+        let mut pages = self.pages();
+        let here = LISTENERS.iter().filter(|listener| roles.contains(&listener.service));
+        let runs = here.map(|listener| {
+            let sums = pages.runs.get(listener.handler).map_or_else(Sums::default, Runs::sums);
+            (listener.handler.to_owned(), sums)
+        });
+        let runs = runs.collect();
+        let published = pages.published.values().map(BTreeSet::len).sum();
+        Sheet { published, runs, latencies: std::mem::take(&mut pages.latencies), outcome: None }
     }
 }
 
-/// The dead letters of one handler.
-pub(crate) fn of(letters: &[DeadLetter], listener: Listener) -> impl Iterator<Item = &DeadLetter> {
-    letters.iter().filter(move |letter| letter.group.handler() == listener.handler)
+impl Runs {
+    fn sums(&self) -> Sums {
+        Sums { handled: self.handled.len(), retried: self.retried }
+    }
 }
 
 impl Pages {
@@ -92,10 +100,12 @@ impl Middleware<Envelope> for Published {
         envelope: Envelope,
         next: Next<'_, Envelope>,
     ) -> Result<EventId, PublishError> {
-        let event = envelope.type_name.clone();
+        let (event, counts) = (envelope.type_name.clone(), self.0.counts(&envelope));
         let id = next.run(envelope).await?;
-        let mut pages = self.0.pages();
-        pages.published.entry(event.into_owned()).or_default().insert(id.clone());
+        if counts {
+            let mut pages = self.0.pages();
+            pages.published.entry(event.into_owned()).or_default().insert(id.clone());
+        }
         Ok(id)
     }
 }
@@ -106,6 +116,9 @@ pub(crate) struct Handled(pub(crate) Arc<Book>);
 #[async_trait]
 impl Middleware<Context> for Handled {
     async fn call(&self, ctx: Context, next: Next<'_, Context>) -> HandlerResult {
+        if !self.0.counts(ctx.envelope()) {
+            return next.run(ctx).await;
+        }
         // Before the run: one that panics or takes too long does not come back here.
         self.0.pages().of(&ctx).retried += u64::from(ctx.attempt() > 1);
         let result = next.run(ctx.clone()).await;
@@ -113,7 +126,7 @@ impl Middleware<Context> for Handled {
         if result.is_ok() && pages.of(&ctx).handled.insert(ctx.id().clone()) {
             // The clocks of two machines may differ.
             let age = SystemTime::now().duration_since(ctx.envelope().time).unwrap_or_default();
-            pages.latencies.push(age);
+            pages.latencies.push(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
         }
         result
     }

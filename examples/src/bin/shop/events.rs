@@ -3,6 +3,8 @@
 use bus_core::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::role::Role;
+
 #[derive(Debug, Serialize, Deserialize, Event)]
 #[event(subject = "orders.{region}.placed")]
 pub(crate) struct OrderPlaced {
@@ -48,20 +50,28 @@ pub(crate) struct PaymentRefused {
     pub(crate) reason: String,
 }
 
-/// One handler, and the type of event that all has to reach it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Listener {
-    pub(crate) service: &'static str,
-    pub(crate) handler: &'static str,
-    pub(crate) event: &'static str,
+/// The end of an order's story, if nothing gave up on the way.
+#[derive(Debug, Serialize, Deserialize, Event)]
+#[event(subject = "mails.sent")]
+pub(crate) struct MailSent {
+    #[event(key)]
+    pub(crate) order: u64,
 }
 
-/// Who listens to what. It is written down, and not asked from the services: a handler that one of
-/// them lost has to be missed.
-pub(crate) const LISTENERS: [Listener; 5] = [
-    Listener { service: "billing", handler: "charge", event: OrderPlaced::TYPE },
-    Listener { service: "orders", handler: "complete", event: PaymentTaken::TYPE },
-    Listener { service: "orders", handler: "cancel", event: PaymentRefused::TYPE },
-    Listener { service: "mailer", handler: "confirm", event: OrderCompleted::TYPE },
-    Listener { service: "mailer", handler: "regret", event: OrderCancelled::TYPE },
+/// One handler.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listener {
+    pub(crate) service: Role,
+    pub(crate) handler: &'static str,
+}
+
+/// Who listens, in the order of the journey. It is written down, and not asked from the services: a
+/// handler that one of them lost has to be missed.
+pub(crate) const LISTENERS: [Listener; 6] = [
+    Listener { service: Role::Billing, handler: "charge" },
+    Listener { service: Role::Orders, handler: "complete" },
+    Listener { service: Role::Orders, handler: "cancel" },
+    Listener { service: Role::Mailer, handler: "confirm" },
+    Listener { service: Role::Mailer, handler: "regret" },
+    Listener { service: Role::Orders, handler: "close" },
 ];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bus_core::prelude::*;
 
 use crate::RETRY;
-use crate::events::{OrderCancelled, OrderCompleted};
+use crate::events::{MailSent, OrderCancelled, OrderCompleted};
 
 pub(crate) fn service(bus: Bus) -> Service {
     Service::new("mailer", bus).handlers(discover!(crate::mailer)).state(Outbox::default())
@@ -18,26 +18,34 @@ enum MailError {
     #[error("the mail server is busy for {0:?}")]
     #[failure(retry_after)]
     Busy(Duration),
+    #[error("failed to tell")]
+    #[failure(inherit)]
+    Publish(#[from] PublishError),
 }
 
 #[handler(retry = RETRY)]
 async fn confirm(
     completed: OrderCompleted,
-    Attempt(attempt): Attempt,
+    ctx: Context,
     State(outbox): State<Outbox>,
 ) -> Result<(), MailError> {
     let OrderCompleted { order, receipt, .. } = completed;
-    outbox.send(order, attempt, format!("Thank you for order {order}. Your receipt: {receipt}"))
+    let mail = format!("Thank you for order {order}. Your receipt: {receipt}");
+    outbox.send(order, ctx.attempt(), mail)?;
+    ctx.publish(&MailSent { order }).await?;
+    Ok(())
 }
 
 #[handler(retry = RETRY)]
 async fn regret(
     cancelled: OrderCancelled,
-    Attempt(attempt): Attempt,
+    ctx: Context,
     State(outbox): State<Outbox>,
 ) -> Result<(), MailError> {
     let OrderCancelled { order, reason, .. } = cancelled;
-    outbox.send(order, attempt, format!("Order {order} is cancelled: {reason}"))
+    outbox.send(order, ctx.attempt(), format!("Order {order} is cancelled: {reason}"))?;
+    ctx.publish(&MailSent { order }).await?;
+    Ok(())
 }
 
 /// Stands for a mail server; it keeps the last mail.

@@ -1,9 +1,12 @@
-//! A shop of three services that react to each other's events, in one process and without a
-//! server. It places orders, lets some of them fail, and accounts for every event at the end.
+//! A shop of three services that react to each other's events. It places orders, lets some of them
+//! fail, and accounts for every event at the end: in one process and without a server, or on NATS
+//! JetStream in one process or three.
 //!
 //! ```text
-//! orders ─ OrderPlaced ─▶ billing ─ PaymentTaken ───▶ orders ─ OrderCompleted ─▶ mailer
-//!                                 └ PaymentRefused ─▶        └ OrderCancelled ─▶
+//! orders ─ OrderPlaced ─▶ billing ─ PaymentTaken ───▶ orders ─ OrderCompleted ─▶ mailer ─┐
+//!                                 └ PaymentRefused ─▶        └ OrderCancelled ─▶         │
+//!    ▲                                                                                   │
+//!    └──────────────────────────────────── MailSent ─────────────────────────────────────┘
 //! ```
 
 use std::error::Error;
@@ -12,32 +15,43 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bus_core::prelude::*;
-use clap::Parser;
+use bus_nats::{NatsConfig, NatsTransport};
 
-use self::args::Args;
+use self::args::{Args, Nats};
 use self::progress::Progress;
 use self::report::Report;
+use self::role::Role;
+use self::sheet::Sheet;
 use self::shop::Shop;
 
+mod account;
 mod args;
+mod auto;
 mod billing;
 mod book;
+mod child;
 mod events;
 mod mailer;
 mod orders;
 mod progress;
 mod report;
+mod role;
 mod sabotage;
+mod sheet;
 mod shop;
+mod stop;
 
 /// Of all handlers: up to 100, 200 and 400 ms between four runs.
 const RETRY: Retry = Retry::exponential(Duration::from_millis(100), MINUTE).factor(2).attempts(4);
 
+const STOPPED: &str = "it was stopped before all orders had their end";
+
+type Fault = Box<dyn Error + Send + Sync>;
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(&Args::parse()).await {
-        Ok(report) if report.lost == 0 => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+    match run(&Args::read()).await {
+        Ok(code) => code,
         Err(error) => {
             explain(&*error);
             ExitCode::FAILURE
@@ -45,33 +59,83 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
-    let shop = Shop::open(Bus::in_memory(), args.sabotage).await?;
+async fn run(args: &Args) -> Result<ExitCode, Fault> {
+    let told = stop::told(args.child);
+    let sheet = match (&args.nats, args.role) {
+        (Some(Nats::Auto), _) => auto::run(args, told).await?,
+        (None, _) => sell(Bus::in_memory(), &Role::ALL, args, told).await?,
+        (Some(Nats::At(url)), None) => {
+            sell(connect(url, "shop").await?, &Role::ALL, args, told).await?
+        }
+        (Some(Nats::At(url)), Some(role)) => {
+            let bus = connect(url, &format!("shop-{role}")).await?;
+            match role {
+                Role::Orders => sell(bus, &[role], args, told).await?,
+                Role::Billing | Role::Mailer => serve(bus, role, args, told).await?,
+            }
+        }
+    };
+    let mut out = io::stdout().lock();
+    if args.child {
+        // What is missing is for the parent to judge.
+        writeln!(out, "{}", serde_json::to_string(&sheet)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = Report::new(sheet);
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        write!(out, "{report}")?;
+    }
+    Ok(if report.is_short() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Who we are, and certificates, are taken from the environment.
+async fn connect(url: &str, name: &str) -> Result<Bus, Fault> {
+    let servers = url.split(',').map(str::to_owned).collect();
+    let config = NatsConfig { servers, name: name.to_owned(), ..NatsConfig::from_env()? };
+    Ok(Bus::new(NatsTransport::connect(config).await?))
+}
+
+/// Places the orders, and waits for their ends.
+async fn sell(
+    bus: Bus,
+    roles: &[Role],
+    args: &Args,
+    told: impl Future<Output = ()>,
+) -> Result<Sheet, Fault> {
+    let mut shop = Shop::open(bus, roles, args.sabotage).await?;
     let work = async {
-        orders::place(shop.bus(), args.orders(), args.rate()).await?;
+        orders::place(shop.bus(), shop.account(), args.orders(), args.rate()).await?;
         shop.settled().await
     };
     let progress = Progress::new(args.json);
     let done = tokio::select! {
         biased;
         done = work => done,
-        never = progress.show(shop.book(), args.orders()) => match never {},
+        () = told => Err(STOPPED.into()),
+        never = progress.show(&shop, args.orders()) => match never {},
     };
     progress.end();
-    done?;
-    let report = shop.close().await?;
-    show(&report, args.json)?;
-    Ok(report)
+    match done {
+        Ok(()) => shop.close().await,
+        Err(error) => {
+            shop.stop().await;
+            Err(error)
+        }
+    }
 }
 
-fn show(report: &Report, json: bool) -> Result<(), Box<dyn Error>> {
-    let mut out = io::stdout().lock();
-    if json {
-        writeln!(out, "{}", serde_json::to_string(report)?)?;
-    } else {
-        write!(out, "{report}")?;
-    }
-    Ok(())
+/// Works until it is told to stop.
+async fn serve(
+    bus: Bus,
+    role: Role,
+    args: &Args,
+    told: impl Future<Output = ()>,
+) -> Result<Sheet, Fault> {
+    let shop = Shop::open(bus, &[role], args.sabotage).await?;
+    told.await;
+    shop.close().await
 }
 
 /// The error and what caused it, in one line.
@@ -82,6 +146,10 @@ fn explain(error: &dyn Error) {
         text = format!("{text}: {error}");
         cause = error.source();
     }
+    warn(&text);
+}
+
+fn warn(text: &str) {
     // Where nobody reads it, there is nobody to tell.
     let _ = writeln!(io::stderr(), "shop: {text}");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bus_core::prelude::SECOND;
 use tokio::time::{Instant, interval_at};
 
-use crate::book::Book;
+use crate::shop::Shop;
 
 /// Where the line goes: nowhere, over itself on a terminal, or into a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Progress {
     }
 
     /// Shows the line again and again.
-    pub(crate) async fn show(self, book: &Book, orders: u64) -> Infallible {
+    pub(crate) async fn show(self, shop: &Shop, orders: u64) -> Infallible {
         let (before, after, period) = match self {
             Self::Silent => pending().await,
             Self::Terminal => ("\r\x1b[2K", "", Duration::from_millis(100)),
@@ -37,7 +37,7 @@ impl Progress {
         let mut tick = interval_at(Instant::now() + period, period);
         loop {
             tick.tick().await;
-            write(&format!("{before}{}{after}", line(book, orders)));
+            write(&format!("{before}{}{after}", line(shop, orders)));
         }
     }
 
@@ -49,10 +49,12 @@ impl Progress {
     }
 }
 
-fn line(book: &Book, orders: u64) -> String {
-    let pages = book.pages();
+fn line(shop: &Shop, orders: u64) -> String {
+    let (pages, ended) = (shop.book().pages(), shop.account().ended());
     let (placed, handled, retried) = (pages.placed(), pages.handled(), pages.retried());
-    format!("{placed} of {orders} orders placed, {handled} events handled, {retried} retries")
+    format!(
+        "{placed} of {orders} orders placed, {ended} ended, {handled} events handled, {retried} retries"
+    )
 }
 
 /// Not to standard output, which is for the report.

@@ -1,40 +1,56 @@
-//! The three services together, and when they are done.
+//! The services of this process, and when the orders are done.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus_core::operator::{DeadLetter, Operator};
+use bus_core::operator::{DeadLetter, Operator, OperatorError};
 use bus_core::prelude::*;
 use bus_core::transport::GroupName;
-use tokio::time::{interval, timeout};
+use futures_util::future::join_all;
+use tokio::time::{Instant, interval, sleep};
 
+use crate::Fault;
+use crate::account::Account;
 use crate::args::Sabotage;
 use crate::book::{Book, Handled, Published};
 use crate::events::LISTENERS;
-use crate::report::Report;
+use crate::role::Role;
 use crate::sabotage::DropOne;
-use crate::{billing, mailer, orders};
+use crate::sheet::Sheet;
 
 /// How often it is looked whether all is done.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// So often in a row the broker has to have nothing left, until what is missing is given up.
-const IDLE_LOOKS: u32 = 10;
+/// How often the broker is asked while no order ends: that goes over the network.
+const ASK: Duration = Duration::from_millis(500);
 
-/// How long after the last order the rest may take; what is missing then counts as lost.
+/// So often in a row the broker has to have nothing left, until what is missing is given up.
+const IDLE_ANSWERS: u32 = 5;
+
+/// How long no order may end; what is missing then counts as lost.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The three services at work.
+/// How often the broker is asked for the last list of dead letters, a second apart.
+const LAST_TRIES: u32 = 30;
+
+/// Services at work: all three, or one.
 pub(crate) struct Shop {
     bus: Bus,
+    account: Arc<Account>,
     book: Arc<Book>,
+    roles: Vec<Role>,
     services: Vec<Running>,
 }
 
 impl Shop {
-    pub(crate) async fn open(bus: Bus, sabotage: Option<Sabotage>) -> Result<Self, StartError> {
-        let book = Arc::new(Book::default());
+    pub(crate) async fn open(
+        bus: Bus,
+        roles: &[Role],
+        sabotage: Option<Sabotage>,
+    ) -> Result<Self, StartError> {
+        let account = Arc::new(Account::default());
+        let places = roles.contains(&Role::Orders);
+        let book = Arc::new(Book::new(places.then(|| Arc::clone(&account))));
         let bus = match sabotage {
             Some(Sabotage::DropOne) => bus.middleware(DropOne::default()),
             None => bus,
@@ -42,67 +58,85 @@ impl Shop {
         let bus =
             bus.middleware(Published(Arc::clone(&book))).middleware(Handled(Arc::clone(&book)));
         let mut services = Vec::new();
-        for service in [orders::service, billing::service, mailer::service] {
-            services.push(service(bus.clone()).start().await?);
+        for role in roles {
+            services.push(role.service(bus.clone(), &account).start().await?);
         }
-        Ok(Self { bus, book, services })
+        Ok(Self { bus, account, book, roles: roles.to_vec(), services })
     }
 
     pub(crate) fn bus(&self) -> &Bus {
         &self.bus
     }
 
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
+    }
+
     pub(crate) fn book(&self) -> &Book {
         &self.book
     }
 
-    /// Waits until every event is handled or a dead letter, or can not be any more.
-    pub(crate) async fn settled(&self) -> Result<(), Box<dyn Error>> {
-        // Being late is no error here: the report counts what is missing.
-        timeout(PATIENCE, self.nothing_to_come()).await.unwrap_or(Ok(()))
-    }
-
-    async fn nothing_to_come(&self) -> Result<(), Box<dyn Error>> {
-        let (mut look, mut idle_looks) = (interval(LOOK), 0);
-        while idle_looks < IDLE_LOOKS {
+    /// Waits until every order has its end, or can not have one any more.
+    pub(crate) async fn settled(&self) -> Result<(), Fault> {
+        let (mut look, mut idle, mut ended) = (interval(LOOK), 0, self.account.ended());
+        let (mut moved, mut asked) = (Instant::now(), None::<Instant>);
+        while self.account.open() > 0 && idle < IDLE_ANSWERS && moved.elapsed() < PATIENCE {
             look.tick().await;
-            // Asked first, because it is cheap while there is much to do.
-            if !self.is_idle().await? {
-                idle_looks = 0;
-            } else if self.book.missing(&self.dead_letters().await?).is_empty() {
-                return Ok(());
-            } else {
-                idle_looks += 1;
+            if self.account.ended() > ended {
+                (ended, moved, idle) = (self.account.ended(), Instant::now(), 0);
+            } else if asked.is_none_or(|asked| asked.elapsed() >= ASK) {
+                // A broker that does not answer is not idle: it may be on its way back.
+                let is_idle = self.nothing_to_come(self.operator()?).await.unwrap_or(false);
+                (idle, asked) = (if is_idle { idle + 1 } else { 0 }, Some(Instant::now()));
             }
         }
+        // Being late is no error here: the report counts what is missing.
         Ok(())
     }
 
-    /// Whether the broker has nothing left for any handler.
-    async fn is_idle(&self) -> Result<bool, Box<dyn Error>> {
+    /// Whether the broker has nothing left for any handler; it tells the dead letters first.
+    async fn nothing_to_come(&self, operator: &dyn Operator) -> Result<bool, Fault> {
+        self.account.bury(&dead_letters(operator).await?);
         for listener in LISTENERS {
-            let group = GroupName::new(listener.service, listener.handler)?;
-            let lag = self.operator()?.lag(&group).await?;
-            if lag.waiting + lag.in_flight + lag.delayed > 0 {
+            let group = GroupName::new(listener.service.name(), listener.handler)?;
+            if operator.lag(&group).await?.behind() > 0 {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Stops the services, and accounts for everything.
-    pub(crate) async fn close(mut self) -> Result<Report, Box<dyn Error>> {
-        for service in std::mem::take(&mut self.services) {
-            service.stop().await;
+    pub(crate) async fn stop(&mut self) {
+        join_all(self.services.drain(..).map(Running::stop)).await;
+    }
+
+    /// Stops the services, and accounts for what was done here.
+    pub(crate) async fn close(mut self) -> Result<Sheet, Fault> {
+        self.stop().await;
+        let mut sheet = self.book.sheet(&self.roles);
+        if self.roles.contains(&Role::Orders) {
+            let letters = last_dead_letters(self.operator()?).await?;
+            sheet.outcome = Some(self.account.outcome(&letters));
         }
-        Ok(Report::new(&self.book, &self.dead_letters().await?))
+        Ok(sheet)
     }
 
-    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, Box<dyn Error>> {
-        Ok(self.operator()?.dead_letters(None, usize::MAX).await?)
-    }
-
-    fn operator(&self) -> Result<&dyn Operator, Box<dyn Error>> {
+    fn operator(&self) -> Result<&dyn Operator, Fault> {
         Ok(self.bus.operator().ok_or("this transport can not list its dead letters")?)
     }
+}
+
+async fn dead_letters(operator: &dyn Operator) -> Result<Vec<DeadLetter>, OperatorError> {
+    operator.dead_letters(None, usize::MAX).await
+}
+
+/// A server that is away just now must not cost the whole account.
+async fn last_dead_letters(operator: &dyn Operator) -> Result<Vec<DeadLetter>, OperatorError> {
+    for _ in 1..LAST_TRIES {
+        match dead_letters(operator).await {
+            Err(OperatorError::Unavailable { .. }) => sleep(SECOND).await,
+            listed => return listed,
+        }
+    }
+    dead_letters(operator).await
 }
