@@ -78,7 +78,7 @@ impl Default for PublishLimits {
         Self {
             payload: 256 * 1024,
             deadline: Duration::from_secs(10),
-            in_flight: 1024,
+            in_flight: 4096,
             in_flight_bytes: 32 * 1024 * 1024,
         }
     }

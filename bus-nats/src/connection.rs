@@ -98,7 +98,8 @@ impl Signals {
                 self.connections.send_modify(|count| *count += 1);
             }
             Event::Disconnected => self.down("the connection is lost"),
-            Event::Closed => self.down("the connection is closed"),
+            // We did that ourselves: there is no end to the tries to come back.
+            Event::Closed => info!("the connection is closed"),
             Event::ServerError(ServerError::Other(text)) => {
                 warn!(text, "the server says");
                 // Nobody may be waiting, and that is no fault.

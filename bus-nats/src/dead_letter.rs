@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 use crate::headers::stamp::{self, Cause, Stamp};
 use crate::headers::{self, Stored};
 use crate::lease::Arrival;
-use crate::publish::{Message, ONLY_ONCE};
+use crate::publish::{Headers, Message, ONLY_ONCE};
 use crate::topology::own;
 use crate::transport::Shared;
 
@@ -58,7 +58,7 @@ async fn once(
     payload: Bytes,
 ) -> Result<(), TransportError> {
     headers.insert(ONLY_ONCE, "0");
-    Message { subject, headers, payload }.store(shared).await.map(drop)
+    Message { subject, headers: Headers::These(headers), payload }.store(shared).await.map(drop)
 }
 
 /// The records of a group or of all, oldest first.

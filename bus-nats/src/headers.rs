@@ -53,27 +53,63 @@ pub(crate) fn write(envelope: &Envelope) -> HeaderMap {
     for (name, value) in envelope.headers.iter() {
         put(&mut headers, name, value);
     }
+    let mut set = |name: &HeaderName, value: &str| {
+        if let Ok(value) = escape(value).parse::<HeaderValue>() {
+            headers.insert(name.clone(), value);
+        }
+    };
     let id = envelope.id.to_string();
-    put(&mut headers, MESSAGE_ID, &escape(&id));
-    put(&mut headers, "ce-specversion", "1.0");
-    put(&mut headers, "ce-id", &escape(&id));
-    put(&mut headers, "ce-source", &escape(source(envelope)));
-    put(&mut headers, "ce-type", &escape(&envelope.type_name));
-    put(&mut headers, "ce-subject", &escape(envelope.subject.as_str()));
-    put(&mut headers, "ce-dataversion", &envelope.version.to_string());
-    put(&mut headers, "ce-correlationid", &escape(&envelope.correlation.to_string()));
-    put(&mut headers, "content-type", &escape(&envelope.content_type));
-    put(&mut headers, "ce-datacontenttype", &escape(&envelope.content_type));
+    set(&names::MESSAGE_ID, &id);
+    set(&names::SPEC_VERSION, "1.0");
+    set(&names::ID, &id);
+    set(&names::SOURCE, source(envelope));
+    set(&names::TYPE, &envelope.type_name);
+    set(&names::SUBJECT, envelope.subject.as_str());
+    set(&names::DATA_VERSION, &envelope.version.to_string());
+    if envelope.correlation == envelope.id {
+        set(&names::CORRELATION, &id);
+    } else {
+        set(&names::CORRELATION, &envelope.correlation.to_string());
+    }
+    set(&names::CONTENT_TYPE, &envelope.content_type);
+    set(&names::DATA_CONTENT_TYPE, &envelope.content_type);
     if let Ok(time) = OffsetDateTime::from(envelope.time).format(&Rfc3339) {
-        put(&mut headers, "ce-time", &time);
+        set(&names::TIME, &time);
     }
     if let Some(key) = &envelope.key {
-        put(&mut headers, "ce-partitionkey", &escape(key));
+        set(&names::KEY, key);
     }
     if let Some(cause) = &envelope.causation {
-        put(&mut headers, "ce-causationid", &escape(&cause.to_string()));
+        set(&names::CAUSATION, &cause.to_string());
     }
     headers
+}
+
+/// Names that are checked once, and not for every event.
+mod names {
+    use async_nats::header::HeaderName;
+
+    macro_rules! names {
+        ($($name:ident = $text:expr;)+) => {
+            $(pub(super) static $name: HeaderName = HeaderName::from_static($text);)+
+        };
+    }
+
+    names! {
+        MESSAGE_ID = super::MESSAGE_ID;
+        SPEC_VERSION = "ce-specversion";
+        ID = "ce-id";
+        SOURCE = "ce-source";
+        TYPE = "ce-type";
+        SUBJECT = "ce-subject";
+        DATA_VERSION = "ce-dataversion";
+        CORRELATION = "ce-correlationid";
+        CAUSATION = "ce-causationid";
+        KEY = "ce-partitionkey";
+        TIME = "ce-time";
+        CONTENT_TYPE = "content-type";
+        DATA_CONTENT_TYPE = "ce-datacontenttype";
+    }
 }
 
 /// CloudEvents forbids an empty source.

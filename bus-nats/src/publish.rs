@@ -12,7 +12,7 @@ use bus_core::Envelope;
 use bus_core::transport::TransportError;
 use bytes::Bytes;
 use tokio::sync::broadcast;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::connection::jitter;
 use crate::transport::Shared;
@@ -23,7 +23,7 @@ use crate::{headers, topology};
 const DEADLINE: Duration = Duration::from_secs(8);
 
 /// How long one try waits for the server's ack, before it is sent again under the same id.
-const ATTEMPT: Duration = Duration::from_secs(2);
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// The first pause between two tries; doubles up to [`LAST_PAUSE`], each with full jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -60,20 +60,34 @@ pub(crate) const ONLY_ONCE: &str = "Nats-Expected-Last-Subject-Sequence";
 /// Stores an event once, however often it has to be sent.
 pub(crate) async fn publish(shared: Arc<Shared>, envelope: Envelope) -> Result<(), TransportError> {
     shared.prepare(envelope.subject.domain()).await;
-    let headers = headers::write(&envelope);
-    let message =
-        Message { subject: envelope.subject.to_string(), headers, payload: envelope.payload };
+    let (subject, payload) = (envelope.subject.to_string(), envelope.payload.clone());
+    let message = Message { subject, headers: Headers::Of(&envelope), payload };
     message.store(&shared).await.map(|_| ())
 }
 
 /// What is to be stored.
-pub(crate) struct Message {
+pub(crate) struct Message<'a> {
     pub(crate) subject: String,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Headers<'a>,
     pub(crate) payload: Bytes,
 }
 
-impl Message {
+/// Written for each try: there is mostly one, and a copy costs as much.
+pub(crate) enum Headers<'a> {
+    Of(&'a Envelope),
+    These(HeaderMap),
+}
+
+impl Headers<'_> {
+    fn write(&self) -> HeaderMap {
+        match self {
+            Self::Of(envelope) => headers::write(envelope),
+            Self::These(headers) => headers.clone(),
+        }
+    }
+}
+
+impl Message<'_> {
     /// Sends it until it is stored, or the deadline is over.
     pub(crate) async fn store(&self, shared: &Shared) -> Result<Stored, TransportError> {
         let (deadline, mut pause) = (Instant::now() + DEADLINE, FIRST_PAUSE);
@@ -85,7 +99,8 @@ impl Message {
                 Err(Verdict::Before) => return Ok(Stored::Before),
                 Err(Verdict::Unknown(reason)) => TransportError::Unknown { reason },
                 Err(Verdict::Again(error)) => error,
-                Err(Verdict::Nobody) => self.nobody(shared).await?,
+                // Boxed, as all that is rare: it would make every publish as large.
+                Err(Verdict::Nobody) => Box::pin(self.nobody(shared)).await?,
                 Err(Verdict::Final(error)) => return Err(unknown.unwrap_or(error)),
             };
             if matches!(last, TransportError::Unknown { .. }) {
@@ -107,19 +122,15 @@ impl Message {
         shared: &Shared,
         refusals: &mut broadcast::Receiver<String>,
     ) -> Result<u64, Verdict> {
-        let publish =
-            PublishMessage::build().headers(self.headers.clone()).payload(self.payload.clone());
+        let message =
+            PublishMessage::build().headers(self.headers.write()).payload(self.payload.clone());
         let sent = async {
-            let ack = shared.context.send_publish(self.subject.clone(), publish).await?;
+            let ack = shared.publisher.send_publish(self.subject.clone(), message).await?;
             ack.await.map(|ack| ack.sequence)
         };
         tokio::select! {
             biased;
-            sent = timeout(ATTEMPT, sent) => match sent {
-                Ok(Ok(sequence)) => Ok(sequence),
-                Ok(Err(error)) => Err(classify(&error)),
-                Err(_) => Err(Verdict::Unknown(format!("no ack within {ATTEMPT:?}"))),
-            },
+            sent = sent => sent.map_err(|error| classify(&error)),
             reason = refused(refusals, &self.subject) => {
                 Err(Verdict::Final(TransportError::Denied { reason }))
             }

@@ -11,7 +11,7 @@ use bus_core::transport::{GroupName, TransportError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::publish::{Message, Stored};
+use crate::publish::{Headers, Message, Stored};
 use crate::topology::own;
 use crate::transport::Shared;
 
@@ -80,7 +80,8 @@ pub(crate) async fn note(
 ) -> Result<u64, TransportError> {
     let payload = serde_json::to_vec(&runs).unwrap_or_default();
     let subject = own::subject(own::RUNS, &origin.token(group));
-    let message = Message { subject, headers: HeaderMap::new(), payload: Bytes::from(payload) };
+    let headers = Headers::These(HeaderMap::new());
+    let message = Message { subject, headers, payload: Bytes::from(payload) };
     match message.store(shared).await? {
         Stored::At(sequence) => Ok(sequence),
         Stored::Before => Ok(0),

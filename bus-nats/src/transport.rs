@@ -55,6 +55,8 @@ pub struct NatsTransport(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) context: Context,
+    /// Does not wait so long for an ack.
+    pub(crate) publisher: Context,
     pub(crate) signals: Signals,
     pub(crate) floors: Floors,
     domains: Domains,
@@ -81,7 +83,10 @@ impl NatsTransport {
         let context =
             async move { ContextBuilder::new().max_ack_inflight(MAX_IN_FLIGHT).build(made) };
         let context = engine.run(context).await.ok_or(ConnectError::Ended)?;
+        let mut publisher = context.clone();
+        publisher.set_timeout(publish::ATTEMPT);
         Ok(Self(Arc::new(Shared {
+            publisher,
             floors: Floors::default(),
             domains: Domains::default(),
             own: OnceCell::new(),
@@ -132,10 +137,12 @@ impl Shared {
 
     /// Makes the stream that is to take a subject, where that is ours to do and can be done now.
     pub(crate) async fn prepare(&self, domain: &str) {
-        if self.config.provision == Provision::Create && self.is_connected() {
+        let ours = self.config.provision == Provision::Create;
+        if ours && !self.domains.knows(domain) && self.is_connected() {
             let make = || async { self.stream(domain).await.map(drop) };
-            // What takes longer is left to the publish, which has a deadline.
-            let _ = timeout(PREPARE, self.domains.know(domain, make)).await;
+            // What takes longer is left to the publish, which has a deadline. Boxed, because it is
+            // rare and would make every publish as large.
+            let _ = Box::pin(timeout(PREPARE, self.domains.know(domain, make))).await;
         }
     }
 

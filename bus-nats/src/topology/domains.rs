@@ -3,7 +3,7 @@
 //! order.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bus_core::transport::TransportError;
 use tokio::sync::OnceCell;
@@ -21,15 +21,18 @@ impl Domains {
     where
         F: Future<Output = Result<(), TransportError>>,
     {
-        let Some(known) = self.entry(domain) else { return };
-        if !known.initialized() {
+        if let Some(known) = self.entry(domain) {
             // What can not be made now is missed by the publish, which says so.
             let _ = known.get_or_try_init(make).await;
         }
     }
 
+    pub(crate) fn knows(&self, domain: &str) -> bool {
+        self.lock().get(domain).is_some_and(|known| known.initialized())
+    }
+
     fn entry(&self, domain: &str) -> Option<Arc<OnceCell<()>>> {
-        let mut domains = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut domains = self.lock();
         if let Some(known) = domains.get(domain) {
             return Some(Arc::clone(known));
         }
@@ -37,5 +40,9 @@ impl Domains {
             return None;
         }
         Some(Arc::clone(domains.entry(domain.to_owned()).or_default()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<OnceCell<()>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
