@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::client::RequestErrorKind;
+use bus_core::transport::TransportError;
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
-use crate::connection::ConnectError;
+use crate::config::Provision;
+use crate::connection::{ConnectError, Signals};
+use crate::refusals::permitted;
 
 /// Below this, JetStream silently drops settings that we rely on, or loses what it stored.
 pub(crate) const FLOOR: Version = Version(2, 12, 8);
@@ -64,16 +67,22 @@ struct ApiError {
     description: String,
 }
 
-/// Reads the version, and asks whether there is JetStream.
+/// Reads the version, and asks whether there is JetStream, where anything may be asked.
 pub(crate) async fn detect(
     client: &Client,
+    signals: &Signals,
+    provision: Provision,
     deadline: Instant,
 ) -> Result<Capabilities, ConnectError> {
     let server = client.server_info();
     let found = server.version.clone();
     let version = Version::parse(&found).filter(|version| *version >= FLOOR);
     let version = version.ok_or(ConnectError::TooOld { found })?;
-    jetstream(client, deadline).await?;
+    if provision != Provision::Never {
+        let denied =
+            |error: TransportError| ConnectError::NoJetStream { reason: error.to_string() };
+        permitted(signals, jetstream(client, deadline)).await.map_err(denied)??;
+    }
     let (max_payload, schedules) = (server.max_payload, version >= SCHEDULES);
     Ok(Capabilities { version, max_payload, schedules })
 }

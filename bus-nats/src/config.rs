@@ -29,7 +29,8 @@ mod tests;
 /// ```
 #[derive(Clone, Debug)]
 pub struct NatsConfig {
-    /// `nats://host:port` or `tls://host:port`, any number of one cluster.
+    /// `nats://host:port` or `tls://host:port`, any number of one cluster. Others of the cluster
+    /// are found by themselves where every connection is by TLS, and else not used.
     pub servers: Vec<String>,
     /// Names the connection on the server, and its inbox `_INBOX_<name>`, so that permissions can
     /// keep services apart: `a-z`, `0-9` and `-`.
@@ -93,7 +94,20 @@ pub enum Provision {
     Create,
     /// Nothing is made; what is missing or differs is refused.
     Verify,
-    /// Nothing is made, and nothing is looked at: for the least permissions.
+    /// Nothing is made, and nothing is looked at: for the least permissions. An administrator
+    /// starts the service once with [`Create`](Self::Create). Then a connection named `shop` has to
+    /// be allowed to subscribe to `_INBOX_shop.>`, and to publish on its events' subjects. To handle
+    /// events of the stream `ORDERS`, the group `billing_charge` also has to publish on
+    ///
+    /// * `$JS.API.CONSUMER.MSG.NEXT.ORDERS.billing_charge` and `$JS.ACK.ORDERS.billing_charge.>`
+    /// * `$JS.API.CONSUMER.MSG.NEXT.BUS_RETRY.billing_charge` and
+    ///   `$JS.ACK.BUS_RETRY.billing_charge.>`, for events that are redriven to it
+    /// * `BUS.dead.billing_charge.>`, for its dead letters
+    /// * `BUS.runs.billing_charge.>`, `$JS.API.STREAM.MSG.GET.BUS_RUNS` and
+    ///   `$JS.API.STREAM.MSG.DELETE.BUS_RUNS`, to count the runs of an event that comes again
+    ///
+    /// A service that misses one of these does not start, and says which. It does not know how much
+    /// waits for its groups: to measure and to list needs more.
     Never,
 }
 

@@ -13,6 +13,8 @@ use tracing::{info, warn};
 
 use crate::config::{Auth, ConfigError, NatsConfig};
 
+mod tls;
+
 /// A server that is silent for three of these is given up.
 const PING: Duration = Duration::from_secs(5);
 
@@ -49,6 +51,12 @@ pub enum ConnectError {
     #[error("the server refused us: {reason}; check `auth`")]
     Refused {
         /// What it said.
+        reason: String,
+    },
+    /// One side does not trust the other, or does not talk TLS.
+    #[error("there is no secure connection: {reason}; check `tls`")]
+    Insecure {
+        /// What went wrong.
         reason: String,
     },
     /// The server has no JetStream, or not for us.
@@ -123,20 +131,17 @@ pub(crate) async fn connect(
     servers: Vec<ServerAddr>,
     signals: Signals,
 ) -> Result<Client, ConnectError> {
+    tls::choose_provider();
     let deadline = Instant::now() + config.deadline;
+    let mut reason = "no answer".to_owned();
     loop {
-        let options = options(&config, &signals)?;
-        let attempt = timeout_at(deadline, options.connect(&servers)).await;
-        let reason = match attempt {
+        let options = options(&config, &servers, &signals)?;
+        match timeout_at(deadline, options.connect(&servers)).await {
             Ok(Ok(client)) => return Ok(client),
-            Ok(Err(error)) => match error.kind() {
-                ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-                    return Err(ConnectError::Refused { reason: error.to_string() });
-                }
-                _ => error.to_string(),
-            },
-            Err(_) => "no answer".to_owned(),
-        };
+            Ok(Err(error)) => reason = again(&error)?,
+            // A try that the deadline cut short says less than the one before it.
+            Err(_) => {}
+        }
         let pause = jitter(Duration::from_millis(500));
         if Instant::now() + pause >= deadline {
             let (servers, deadline) = (config.servers, config.deadline);
@@ -146,9 +151,26 @@ pub(crate) async fn connect(
     }
 }
 
-fn options(config: &NatsConfig, signals: &Signals) -> Result<ConnectOptions, ConnectError> {
+/// What went wrong, or the error where another try would change nothing.
+fn again(error: &async_nats::ConnectError) -> Result<String, ConnectError> {
+    match error.kind() {
+        // It says so of a signature that it could not make.
+        ConnectErrorKind::Authentication => Err(ConfigError::Seed.into()),
+        kind @ ConnectErrorKind::AuthorizationViolation => {
+            Err(ConnectError::Refused { reason: kind.to_string() })
+        }
+        _ if tls::is_cause(error) => Err(ConnectError::Insecure { reason: error.to_string() }),
+        _ => Ok(error.to_string()),
+    }
+}
+
+fn options(
+    config: &NatsConfig,
+    servers: &[ServerAddr],
+    signals: &Signals,
+) -> Result<ConnectOptions, ConnectError> {
     let signals = signals.clone();
-    let mut options = ConnectOptions::new()
+    let options = ConnectOptions::new()
         .name(&config.name)
         .custom_inbox_prefix(format!("_INBOX_{}", config.name))
         .ping_interval(PING)
@@ -156,21 +178,11 @@ fn options(config: &NatsConfig, signals: &Signals) -> Result<ConnectOptions, Con
         .request_timeout(Some(ATTEMPT))
         .max_reconnects(None)
         .reconnect_delay_callback(|tries| jitter(if tries > 1 { RECONNECT } else { FIRST_TRY }))
-        .require_tls(config.tls.required)
         .event_callback(move |event| {
             signals.tell(event);
             std::future::ready(())
         });
-    if config.tls.first {
-        options = options.tls_first();
-    }
-    if let Some(roots) = &config.tls.roots {
-        options = options.add_root_certificates(roots.clone());
-    }
-    if let Some((certificate, key)) = &config.tls.identity {
-        options = options.add_client_certificate(certificate.clone(), key.clone());
-    }
-    authenticate(options, &config.auth)
+    authenticate(tls::options(options, &config.tls, servers), &config.auth)
 }
 
 fn authenticate(options: ConnectOptions, auth: &Auth) -> Result<ConnectOptions, ConnectError> {

@@ -21,6 +21,7 @@ mod error;
 mod find;
 mod guard;
 mod launch;
+mod package;
 
 /// The version that is installed where there is no other.
 pub const VERSION: &str = "2.15.1";
@@ -35,6 +36,13 @@ pub struct DevServer {
     port: u16,
     child: Option<Child>,
     guard: Option<Guard>,
+}
+
+/// The folder of a package of PyPI, which is installed into the target folder where it is not yet:
+/// for tests against other clients.
+#[doc(hidden)]
+pub fn package(name: &str, version: &str) -> Result<PathBuf, DevServerError> {
+    package::installed(name, version)
 }
 
 impl DevServer {

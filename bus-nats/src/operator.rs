@@ -10,25 +10,14 @@ use bus_core::transport::{GroupName, Plan, TransportError};
 use futures_util::TryStreamExt;
 
 use crate::dead_letter;
+use crate::refusals::permitted;
 use crate::topology::{consumer, own};
 use crate::transport::{NatsTransport, Shared};
 
 #[async_trait]
 impl Operator for NatsTransport {
     async fn lag(&self, group: &GroupName) -> Result<Lag, OperatorError> {
-        let shared = self.shared();
-        let none = || OperatorError::NoGroup { group: group.clone() };
-        let copies = info(shared, own::COPIES, group).await?.ok_or_else(none)?;
-        let stream = copies.config.metadata.get(consumer::EVENTS).ok_or_else(none)?;
-        let events = info(shared, stream, group).await?.ok_or_else(none)?;
-        let mut lag = Lag::default();
-        for info in [&events, &copies] {
-            lag.waiting += info.num_pending;
-            lag.in_flight += info.num_ack_pending as u64;
-            lag.redelivered += info.num_redelivered as u64;
-            lag.oldest = lag.oldest.max(oldest(shared, info).await?);
-        }
-        Ok(lag)
+        self.ask(lag(self.shared(), group)).await
     }
 
     async fn dead_letters(
@@ -36,12 +25,38 @@ impl Operator for NatsTransport {
         group: Option<&GroupName>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, OperatorError> {
-        dead_letter::list(self.shared(), group, limit).await
+        self.ask(dead_letter::list(self.shared(), group, limit)).await
     }
 
     async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
-        dead_letter::redrive(self.shared(), id).await
+        self.ask(dead_letter::redrive(self.shared(), id)).await
     }
+}
+
+impl NatsTransport {
+    async fn ask<T>(
+        &self,
+        calls: impl Future<Output = Result<T, OperatorError>>,
+    ) -> Result<T, OperatorError> {
+        permitted(&self.shared().signals, calls)
+            .await
+            .unwrap_or_else(|denied| Err(OperatorError::Unavailable { reason: denied.to_string() }))
+    }
+}
+
+async fn lag(shared: &Shared, group: &GroupName) -> Result<Lag, OperatorError> {
+    let none = || OperatorError::NoGroup { group: group.clone() };
+    let copies = info(shared, own::COPIES, group).await?.ok_or_else(none)?;
+    let stream = copies.config.metadata.get(consumer::EVENTS).ok_or_else(none)?;
+    let events = info(shared, stream, group).await?.ok_or_else(none)?;
+    let mut lag = Lag::default();
+    for info in [&events, &copies] {
+        lag.waiting += info.num_pending;
+        lag.in_flight += info.num_ack_pending as u64;
+        lag.redelivered += info.num_redelivered as u64;
+        lag.oldest = lag.oldest.max(oldest(shared, info).await?);
+    }
+    Ok(lag)
 }
 
 /// The groups of a service, and how much is undone of each. Every group has a consumer of copies,

@@ -13,7 +13,7 @@ use tracing::debug;
 
 use crate::lane::Lane;
 use crate::lease::Kind;
-use crate::publish::refused;
+use crate::refusals::refused;
 
 use self::trouble::Trouble;
 

@@ -21,6 +21,8 @@ use crate::config::{NatsConfig, Provision};
 use crate::connection::{self, ConnectError, Signals};
 use crate::deliveries::Member;
 use crate::engine::Engine;
+use crate::knock::knock;
+use crate::refusals::permitted;
 use crate::topology::consumer::{self, Wanted};
 use crate::topology::domains::Domains;
 use crate::topology::floor::Floors;
@@ -77,8 +79,9 @@ impl NatsTransport {
         let signals = Signals::new();
         let connect = connection::connect(config.clone(), servers, signals.clone());
         let client = engine.run(connect).await.ok_or(ConnectError::Ended)??;
-        let (asked, made) = (client.clone(), client.clone());
-        let detect = async move { capabilities::detect(&asked, deadline).await };
+        let (asked, told, made) = (client.clone(), signals.clone(), client.clone());
+        let provision = config.provision;
+        let detect = async move { capabilities::detect(&asked, &told, provision, deadline).await };
         let capabilities = engine.run(detect).await.ok_or(ConnectError::Ended)??;
         let context =
             async move { ContextBuilder::new().max_ack_inflight(MAX_IN_FLIGHT).build(made) };
@@ -122,6 +125,11 @@ impl Shared {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// Whether the server may be asked for what there is.
+    pub(crate) fn may_look(&self) -> bool {
+        self.config.provision != Provision::Never
     }
 
     /// Runs a task on the client's thread.
@@ -168,7 +176,7 @@ impl Shared {
         let none = || TransportError::NoStream { subject: group.filter.to_string() };
         let stream = stream.ok_or_else(none)?;
         let NatsConfig { provision, streams, .. } = &self.config;
-        if *provision == Provision::Never {
+        if !self.may_look() {
             return Ok(stream);
         }
         self.own_streams().await?;
@@ -185,6 +193,21 @@ impl Shared {
         self.floors.saw(&group.name, &info);
         Ok(stream)
     }
+
+    async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
+        let mut survey = Survey::default();
+        if !self.may_look() {
+            return Ok(survey);
+        }
+        for filter in &plan.filters {
+            if self.stream(filter.domain()).await?.is_none() {
+                survey.uncovered.push(filter.clone());
+            }
+        }
+        self.own_streams().await?;
+        survey.groups = operator::groups(self, plan).await?;
+        Ok(survey)
+    }
 }
 
 #[async_trait]
@@ -196,7 +219,8 @@ impl Transport for NatsTransport {
 
     async fn subscribe(&self, mut group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
         group.lease = group.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE);
-        let stream = self.0.join(&group).await?;
+        let stream = permitted(&self.0.signals, self.0.join(&group)).await??;
+        knock(&self.0, &stream, &group.name).await?;
         Ok(Box::new(Member::start(&self.0, group, &stream)))
     }
 
@@ -213,17 +237,6 @@ impl Transport for NatsTransport {
     }
 
     async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
-        let mut survey = Survey::default();
-        if self.0.config.provision == Provision::Never {
-            return Ok(survey);
-        }
-        for filter in &plan.filters {
-            if self.0.stream(filter.domain()).await?.is_none() {
-                survey.uncovered.push(filter.clone());
-            }
-        }
-        self.0.own_streams().await?;
-        survey.groups = operator::groups(&self.0, plan).await?;
-        Ok(survey)
+        permitted(&self.0.signals, self.0.survey(plan)).await?
     }
 }

@@ -47,6 +47,9 @@ pub enum ConfigError {
         /// What the system says.
         reason: String,
     },
+    /// The seed of an nkey.
+    #[error("the seed in `auth` is none of an nkey")]
+    Seed,
     /// A number that the server would refuse.
     #[error("`{field}` can not be {value}: {reason}")]
     Value {

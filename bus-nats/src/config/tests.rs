@@ -9,10 +9,23 @@ fn with(servers: &[&str]) -> NatsConfig {
 
 #[test]
 fn plain_text_leaves_this_machine_only_where_a_host_is_named_for_it() {
-    for address in ["nats://127.0.0.1:4222", "nats://[::1]:4222", "localhost", "127.7.7.7:1"] {
+    for address in [
+        "nats://127.0.0.1:4222",
+        "nats://[::1]:4222",
+        "localhost",
+        "nats://LocalHost:1",
+        "127.7.7.7:1",
+    ] {
         assert!(with(&[address]).check().is_ok(), "{address}");
     }
-    for address in ["nats://10.0.0.7:4222", "nats.example.com", "nats://localhost.example.com"] {
+    for address in [
+        "nats://10.0.0.7:4222",
+        "nats.example.com",
+        "nats://localhost.example.com",
+        "nats://0.0.0.0",
+        "nats://[2001:db8::1]",
+        "nats://[::ffff:10.0.0.7]",
+    ] {
         let error = with(&[address]).check().unwrap_err();
         assert!(matches!(error, ConfigError::Plaintext { .. }), "{address}: {error}");
     }

