@@ -1,94 +1,65 @@
-//! A message → a delivery; what can not become one is kept as a dead letter.
+//! A message → an arrival, and what has to be seen to before it is yielded.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_nats::Message;
 use async_nats::jetstream::{self, Context};
-use async_nats::{Message, Subject};
 use bus_core::delivery::History;
 use bus_core::settle::{Failed, Reason};
-use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use crate::headers::Unreadable;
 use crate::headers::stamp::Stamp;
-use crate::headers::{self, Stored, Unreadable};
 use crate::lane::Lane;
-use crate::lease::{Arrival, Kind, Next, Raw};
+use crate::lease::{Arrival, Kind, Original};
 use crate::runs::{self, Origin};
 use crate::settle::Claim;
 
-/// Takes one message in; gives back what it was read with.
-pub(crate) fn arrive(
-    lane: &Arc<Lane>,
+/// What arrived, if the message is of a stream; gives back what it was read with.
+pub(crate) fn read(
     kind: Kind,
     asked: bool,
-    message: jetstream::Message,
-) -> Context {
-    let known = known(kind, &message);
+    message: Message,
+    context: Context,
+) -> (Option<Arrival>, Context) {
+    let message = jetstream::Message { message, context };
+    let known = known(&message);
     let jetstream::Message { message, context } = message;
-    match known {
-        Some(known) => known.deliver(lane, asked, message),
-        None => debug!(group = %lane.name(), subject = %message.subject, "not of a stream"),
-    }
-    context
+    (known.and_then(|known| arrival(kind, asked, known, message)), context)
 }
 
 /// What the server says of a message.
 struct Known {
-    kind: Kind,
-    reply: Subject,
-    /// The original's, where this is a copy.
-    subject: Subject,
     origin: Origin,
     stored: SystemTime,
     again: bool,
 }
 
-fn known(kind: Kind, message: &jetstream::Message) -> Option<Known> {
+fn known(message: &jetstream::Message) -> Option<Known> {
     let info = message.info().ok()?;
-    let (reply, again) = (message.reply.clone()?, info.delivered > 1);
-    let stamp = message.headers.as_ref().filter(|_| kind == Kind::Copies).and_then(Stamp::read);
-    if let Some(Stamp { origin, stored, subject, .. }) = stamp {
-        return Some(Known { kind, reply, subject: subject.into(), origin, stored, again });
-    }
-    let (stream, subject) = (Arc::from(info.stream), message.subject.clone());
-    let origin = Origin { stream, sequence: info.stream_sequence, redrives: 0 };
-    Some(Known { kind, reply, subject, origin, stored: info.published.into(), again })
+    let origin = Origin { stream: info.stream.into(), sequence: info.stream_sequence, redrives: 0 };
+    Some(Known { origin, stored: info.published.into(), again: info.delivered > 1 })
 }
 
-impl Known {
-    fn deliver(self, lane: &Arc<Lane>, asked: bool, message: Message) {
-        let Self { kind, reply, subject, origin, stored, again } = self;
-        let Message { headers, payload, .. } = message;
-        let at = Stored { stream: &origin.stream, sequence: origin.sequence, time: stored };
-        let read = headers::read(&subject, headers.as_ref(), payload.clone(), at);
-        let (envelope, unreadable) = match read {
-            Ok(envelope) => (envelope, None),
-            Err(error) => (headers::unreadable(payload.clone(), at), Some(error)),
-        };
-        let mut history = History::default();
-        history.redrives = origin.redrives;
-        let (envelope, raw) = (Arc::new(envelope), Raw { subject, headers, payload, stored });
-        // What can not be read is not yielded either.
-        let wait = again || unreadable.is_some();
-        let arrival = Arrival { kind, asked, reply, envelope, origin, history, again, raw };
-        let Next::See(token) = lane.leases(|leases| leases.arrive(arrival, wait, Instant::now()))
-        else {
-            return;
-        };
-        let arrived = Arc::clone(lane);
-        lane.go(async move {
-            match unreadable {
-                None => look_up(&arrived, token).await,
-                Some(error) => quarantine(&arrived, token, &error).await,
-            }
-        });
+fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Arrival> {
+    let Known { mut origin, mut stored, again } = known;
+    let Message { reply, mut subject, headers, payload, .. } = message;
+    if kind == Kind::Copies
+        && let Some(stamp) = headers.as_ref().and_then(Stamp::read)
+    {
+        (origin, stored, subject) = (stamp.origin, stamp.stored, stamp.subject.into());
     }
+    let mut history = History::default();
+    history.redrives = origin.redrives;
+    let original = Arc::new(Original { origin, subject, headers, payload, stored });
+    Some(Arrival { kind, asked, reply: reply?, original, history, again })
 }
 
-async fn look_up(lane: &Lane, token: u64) {
-    let Some(origin) = lane.leases(|leases| leases.origin(token)) else { return };
-    match runs::look_up(&lane.shared, lane.name(), &origin).await {
+/// Looks up how often an event was run that came before.
+pub(crate) async fn look_up(lane: &Lane, token: u64) {
+    let Some(original) = lane.leases(|leases| leases.original(token)) else { return };
+    match runs::look_up(&lane.shared, lane.name(), &original.origin).await {
         Ok(found) => lane.leases(|leases| leases.looked_up(token, found)),
         Err(error) => {
             debug!(group = %lane.name(), %error, "not delivered, it comes again");
@@ -97,10 +68,11 @@ async fn look_up(lane: &Lane, token: u64) {
     }
 }
 
-async fn quarantine(lane: &Arc<Lane>, token: u64, error: &Unreadable) {
+/// What can not become a delivery is kept as a dead letter.
+pub(crate) async fn quarantine(lane: &Arc<Lane>, token: u64, error: &Unreadable) {
     let Ok((claim, arrival)) = Claim::new(lane, token) else { return };
-    let (group, origin) = (lane.name(), &arrival.origin);
-    warn!(%group, stream = %origin.stream, sequence = origin.sequence, %error, "can not be read, is a dead letter");
+    let (group, Origin { stream, sequence, .. }) = (lane.name(), &arrival.original.origin);
+    warn!(%group, %stream, sequence, %error, "can not be read, is a dead letter");
     let mut failed = Failed::new("unreadable", &error.to_string(), 0, SystemTime::now());
     failed.handler = group.handler().to_owned().into();
     failed.service = group.service().to_owned().into();

@@ -17,7 +17,7 @@ use futures_util::StreamExt;
 
 use crate::headers::stamp::{self, Cause, Stamp};
 use crate::headers::{self, Stored};
-use crate::lease::Arrival;
+use crate::lease::Original;
 use crate::publish::{Headers, Message, ONLY_ONCE};
 use crate::topology::own;
 use crate::transport::Shared;
@@ -32,23 +32,23 @@ const READER: Duration = Duration::from_secs(30);
 pub(crate) async fn store(
     shared: &Shared,
     group: &GroupName,
-    arrival: &Arrival,
+    original: &Original,
     reason: Reason,
     failed: Failed,
 ) -> Result<(), TransportError> {
-    let Arrival { envelope, origin, raw, .. } = arrival;
+    let Original { origin, subject, headers, payload, stored } = original;
     let stamp = Stamp {
         group: group.clone(),
-        id: envelope.id.to_string(),
-        subject: raw.subject.to_string(),
+        id: original.id().to_string(),
+        subject: subject.to_string(),
         origin: origin.clone(),
-        stored: raw.stored,
+        stored: *stored,
     };
-    let mut headers = stamp::original(raw.headers.as_ref());
+    let mut headers = stamp::original(headers.as_ref());
     stamp.write(&mut headers);
     Cause { reason, failed }.write(&mut headers);
     let subject = own::subject(own::LETTERS, &origin.token(group));
-    once(shared, subject, headers, raw.payload.clone()).await
+    once(shared, subject, headers, payload.clone()).await
 }
 
 async fn once(

@@ -1,5 +1,6 @@
 //! A member of a group, as the bus sees it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -9,8 +10,9 @@ use bus_core::transport::{Deliveries, Group, TransportError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::arrival::quarantine;
 use crate::lane::Lane;
-use crate::lease::Kind;
+use crate::lease::{Kind, Yielded};
 use crate::pull::Pull;
 use crate::settle::Answers;
 use crate::topology::own;
@@ -19,6 +21,8 @@ use crate::transport::Shared;
 pub(crate) struct Member {
     lane: Arc<Lane>,
     answers: Arc<dyn Settle>,
+    /// Next to be yielded.
+    taken: VecDeque<Yielded>,
     flush: Option<BoxFuture<'static, Result<(), TransportError>>>,
 }
 
@@ -37,27 +41,43 @@ impl Member {
         }
         shared.spawn(Arc::clone(&lane).keep());
         let answers = Arc::new(Answers(Arc::clone(&lane)));
-        Self { lane, answers, flush: None }
+        Self { lane, answers, taken: VecDeque::new(), flush: None }
     }
 }
 
 impl Deliveries for Member {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        let next = self.lane.leases(|leases| leases.next(cx.waker()));
-        match next {
-            Some((token, envelope, history)) => {
-                let answers = Arc::clone(&self.answers);
-                Poll::Ready(Some(Delivery::new(envelope, history, token, answers)))
+        loop {
+            if self.taken.is_empty() {
+                let taken = &mut self.taken;
+                self.lane.leases(|leases| leases.next(taken, cx.waker()));
             }
-            None if self.lane.is_broken() && !self.lane.stop.is_cancelled() => Poll::Ready(None),
-            None => Poll::Pending,
+            let Some(Yielded { token, original, history }) = self.taken.pop_front() else { break };
+            match original.envelope() {
+                Ok(envelope) => {
+                    let (envelope, answers) = (Arc::new(envelope), Arc::clone(&self.answers));
+                    return Poll::Ready(Some(Delivery::new(envelope, history, token, answers)));
+                }
+                Err(error) => {
+                    let lane = Arc::clone(&self.lane);
+                    self.lane.go(async move { quarantine(&lane, token, &error).await });
+                }
+            }
         }
+        if self.lane.is_broken() && !self.lane.stop.is_cancelled() {
+            return Poll::Ready(None);
+        }
+        Poll::Pending
     }
 
     fn stop(&mut self) -> u64 {
-        let count = self.lane.leases(|leases| leases.stop());
+        let taken = std::mem::take(&mut self.taken);
+        let count = self.lane.leases(|leases| {
+            taken.iter().for_each(|yielded| leases.hand_back(yielded.token));
+            leases.stop()
+        });
         self.lane.stop.cancel();
-        count
+        count + taken.len() as u64
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

@@ -1,18 +1,20 @@
 //! The lease engine's memory: every delivery that a member holds, from its arrival to its answer.
 //! It sends nothing and has no clock; what has to be sent it leaves as [`Order`]s.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
 use async_nats::{HeaderMap, Subject};
-use bus_core::Envelope;
 use bus_core::delivery::History;
+use bus_core::{Envelope, EventId};
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::credit::Credit;
+use crate::headers::{self, Stored, Unreadable};
+use crate::numbers::ByNumber;
 use crate::runs::{Origin, Runs};
 
 mod answer;
@@ -34,21 +36,44 @@ pub(crate) struct Arrival {
     pub(crate) asked: bool,
     /// Where its answer goes.
     pub(crate) reply: Subject,
-    pub(crate) envelope: Arc<Envelope>,
-    pub(crate) origin: Origin,
+    pub(crate) original: Arc<Original>,
     pub(crate) history: History,
     /// Whether it was delivered before, to whomever.
     pub(crate) again: bool,
-    pub(crate) raw: Raw,
 }
 
-/// What a dead letter keeps as it came.
-#[derive(Clone, Debug)]
-pub(crate) struct Raw {
+/// A message as it was published, also where a copy of it arrived.
+#[derive(Debug)]
+pub(crate) struct Original {
+    pub(crate) origin: Origin,
     pub(crate) subject: Subject,
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) payload: Bytes,
     pub(crate) stored: SystemTime,
+}
+
+impl Original {
+    pub(crate) fn envelope(&self) -> Result<Envelope, Unreadable> {
+        headers::read(&self.subject, self.headers.as_ref(), self.payload.clone(), self.at())
+    }
+
+    /// The event's id, or one for the message if it can not be read.
+    pub(crate) fn id(&self) -> EventId {
+        self.envelope().map_or_else(|_| self.at().id(), |envelope| envelope.id)
+    }
+
+    fn at(&self) -> Stored<'_> {
+        let Origin { stream, sequence, .. } = &self.origin;
+        Stored { stream, sequence: *sequence, time: self.stored }
+    }
+}
+
+/// What the bus is given.
+#[derive(Debug)]
+pub(crate) struct Yielded {
+    pub(crate) token: u64,
+    pub(crate) original: Arc<Original>,
+    pub(crate) history: History,
 }
 
 #[derive(Debug)]
@@ -90,21 +115,12 @@ pub(crate) enum Order {
     Forget(u64),
 }
 
-/// What is to be done with an arrival.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Nothing.
-    Nothing,
-    /// It has to be seen to before it can be yielded.
-    See(u64),
-}
-
 /// What a member holds.
 #[derive(Debug)]
 pub(crate) struct Leases {
     lease: Duration,
     timeout: Duration,
-    held: HashMap<u64, Held>,
+    held: ByNumber<Held>,
     tokens: u64,
     /// Not yielded yet, in the order of their arrival.
     ready: VecDeque<u64>,
@@ -139,7 +155,7 @@ impl Leases {
         Self {
             lease,
             timeout,
-            held: HashMap::new(),
+            held: ByNumber::default(),
             tokens: 0,
             ready: VecDeque::new(),
             orders: Vec::new(),

@@ -17,6 +17,7 @@ pub use self::config::{Auth, ConfigError, NatsConfig, Provision, Secret, Streams
 pub use self::connection::ConnectError;
 pub use self::transport::NatsTransport;
 
+mod acks;
 mod arrival;
 mod capabilities;
 mod config;
@@ -29,6 +30,7 @@ mod headers;
 mod knock;
 mod lane;
 mod lease;
+mod numbers;
 mod operator;
 mod publish;
 mod pull;

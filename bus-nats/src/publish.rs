@@ -1,30 +1,23 @@
 //! Envelope → JetStream publish; and which error means what.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
-use async_nats::jetstream;
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::{HeaderMap, Subject};
 use bus_core::Envelope;
 use bus_core::transport::TransportError;
 use bytes::Bytes;
-use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep};
 
+use crate::acks::Fate;
 use crate::connection::jitter;
-use crate::refusals::refused;
+use crate::headers::Writer;
+use crate::topology;
 use crate::transport::Shared;
-use crate::{headers, topology};
 
 /// How long all tries of one publish may take: less than the bus waits, so that what is known of
 /// the failure reaches it, also where the stream had to be made first.
 const DEADLINE: Duration = Duration::from_secs(8);
-
-/// How long one try waits for the server's ack, before it is sent again under the same id.
-pub(crate) const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// The first pause between two tries; doubles up to [`LAST_PAUSE`], each with full jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -80,9 +73,9 @@ pub(crate) enum Headers<'a> {
 }
 
 impl Headers<'_> {
-    fn write(&self) -> HeaderMap {
+    fn write(&self, writer: &Writer) -> HeaderMap {
         match self {
-            Self::Of(envelope) => headers::write(envelope),
+            Self::Of(envelope) => writer.write(envelope),
             Self::These(headers) => headers.clone(),
         }
     }
@@ -92,10 +85,9 @@ impl Message<'_> {
     /// Sends it until it is stored, or the deadline is over.
     pub(crate) async fn store(&self, shared: &Shared) -> Result<Stored, TransportError> {
         let (deadline, mut pause) = (Instant::now() + DEADLINE, FIRST_PAUSE);
-        let mut refusals = shared.signals.refusals.subscribe();
         let mut unknown = None;
         loop {
-            let last = match self.send(shared, &mut refusals).await {
+            let last = match judge(self.send(shared).await) {
                 Ok(sequence) => return Ok(Stored::At(sequence)),
                 Err(Verdict::Before) => return Ok(Stored::Before),
                 Err(Verdict::Unknown(reason)) => TransportError::Unknown { reason },
@@ -117,25 +109,10 @@ impl Message<'_> {
         }
     }
 
-    /// Sends it once, and waits for the server's ack, or for its word that it is not permitted.
-    async fn send(
-        &self,
-        shared: &Shared,
-        refusals: &mut broadcast::Receiver<String>,
-    ) -> Result<u64, Verdict> {
-        let message =
-            PublishMessage::build().headers(self.headers.write()).payload(self.payload.clone());
-        let sent = async {
-            let ack = shared.publisher.send_publish(self.subject.clone(), message).await?;
-            ack.await.map(|ack| ack.sequence)
-        };
-        tokio::select! {
-            biased;
-            sent = sent => sent.map_err(|error| classify(&error)),
-            reason = refused(refusals, &self.subject) => {
-                Err(Verdict::Final(TransportError::Denied { reason }))
-            }
-        }
+    async fn send(&self, shared: &Shared) -> Fate {
+        let (subject, payload) = (Subject::from(self.subject.as_str()), self.payload.clone());
+        let headers = self.headers.write(&shared.headers);
+        shared.acks.send(shared.client(), subject, headers, payload).await
     }
 
     /// Nobody took it. Where the servers agree that no stream is to take it, that is final, or a
@@ -163,29 +140,27 @@ impl Message<'_> {
 }
 
 /// The table of what a publish can come back with.
-fn classify(error: &PublishError) -> Verdict {
-    let reason = error.to_string();
-    match error.kind() {
-        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Verdict::Unknown(reason),
-        PublishErrorKind::MaxAckPending => Verdict::Again(TransportError::Full { reason }),
-        PublishErrorKind::StreamNotFound => Verdict::Nobody,
-        PublishErrorKind::WrongLastSequence => Verdict::Before,
-        PublishErrorKind::MaxPayloadExceeded => Verdict::Final(TransportError::Full { reason }),
-        _ => match code(error) {
-            Some((code, description)) => by_code(code, description),
-            None => Verdict::Unknown(reason),
-        },
-    }
-}
-
-fn code(error: &PublishError) -> Option<(u64, String)> {
-    let error = error.source()?.downcast_ref::<jetstream::Error>()?;
-    Some((error.error_code().0, error.to_string()))
+fn judge(fate: Fate) -> Result<u64, Verdict> {
+    Err(match fate {
+        Fate::Stored(sequence) => return Ok(sequence),
+        Fate::Error { code, text } => by_code(code, text),
+        Fate::Nobody => Verdict::Nobody,
+        Fate::TooLarge(reason) => Verdict::Final(TransportError::Full { reason }),
+        Fate::Refused(reason) => Verdict::Final(TransportError::Denied { reason }),
+        // It may be stored; to send it again would bring no answer either.
+        Fate::Deaf(reason) => Verdict::Final(TransportError::Unknown { reason }),
+        Fate::Full => {
+            let reason = "too many publishes wait for their acks".to_owned();
+            Verdict::Again(TransportError::Full { reason })
+        }
+        Fate::Unknown(reason) => Verdict::Unknown(reason),
+    })
 }
 
 /// Codes of the JetStream API, as its `errors.json` numbers them.
 fn by_code(code: u64, reason: String) -> Verdict {
     match code {
+        10071 => Verdict::Before,
         // Unavailable, out of resources, too many requests, and the same id being stored already.
         // Also another message on the subject, whose fate is open.
         10008 | 10023 | 10158 | 10164 | 10167 | 10176 | 10210 | 10211 => {
@@ -220,16 +195,6 @@ mod tests {
                 "{code}"
             );
         }
-        let kinds = [
-            (PublishErrorKind::TimedOut, true),
-            (PublishErrorKind::BrokenPipe, true),
-            (PublishErrorKind::Other, true),
-            (PublishErrorKind::MaxPayloadExceeded, false),
-            (PublishErrorKind::StreamNotFound, false),
-        ];
-        for (kind, unknown) in kinds {
-            let verdict = classify(&PublishError::new(kind));
-            assert_eq!(matches!(verdict, Verdict::Unknown(_)), unknown, "{kind:?}");
-        }
+        assert_eq!(verdict(10071), Verdict::Before);
     }
 }

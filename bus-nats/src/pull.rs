@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use crate::lane::Lane;
-use crate::lease::Kind;
+use crate::lease::{Arrival, Kind};
 use crate::refusals::refused;
 
 use self::trouble::Trouble;
@@ -36,6 +36,8 @@ pub(crate) struct Pull {
     next: String,
     /// Lent to messages while they are read.
     context: Option<Context>,
+    /// Read, and not handed over yet.
+    arrived: Vec<Arrival>,
     /// Changes with every new connection.
     connections: watch::Receiver<u64>,
     refusals: broadcast::Receiver<String>,
@@ -63,6 +65,7 @@ impl Pull {
         Self {
             next: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", lane.name()),
             context: Some(lane.shared.context.clone()),
+            arrived: Vec::new(),
             connections: signals.connections.subscribe(),
             refusals: signals.refusals.subscribe(),
             trouble: Trouble::default(),
@@ -179,6 +182,7 @@ impl Pull {
                 let Some(message) = messages.next().await else { return };
                 // How requests end does not matter any more.
                 let _ = self.take(message);
+                self.hand_over();
             }
         };
         let _ = timeout(SILENCE, rest).await;

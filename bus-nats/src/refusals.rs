@@ -46,7 +46,7 @@ async fn first(refusals: &mut Receiver<String>, is: impl Fn(&str) -> bool) -> St
 }
 
 /// The subject of `Permissions Violation for Publish to "orders.placed"`.
-fn names(text: &str) -> Option<&str> {
+pub(crate) fn names(text: &str) -> Option<&str> {
     let (_, subject) = text.split_once("Publish to \"")?;
     subject.split('"').next()
 }

@@ -36,7 +36,8 @@ impl Settle for Answers {
     fn settle(&self, token: u64, settlement: Settlement) -> Answer<Result<(), SettleError>> {
         let lane = &self.0;
         match settlement {
-            Settlement::Ack => Answer::now(lane.leases(|leases| leases.ack(token))),
+            // What was held is dropped here, where nobody waits for it.
+            Settlement::Ack => Answer::now(lane.leases(|leases| leases.ack(token)).map(drop)),
             Settlement::Release => match lane.leases(|leases| leases.release(token)) {
                 Ok(None) => Answer::now(Ok(())),
                 Ok(Some((origin, before))) => {
@@ -99,7 +100,7 @@ impl Claim {
     ) -> Result<(), SettleError> {
         let first = arrival.history.first_failure.unwrap_or(failed.first);
         let runs = Runs::new(failed.attempt, Some(first));
-        note(&self.lane, self.token, &arrival.origin, runs).await?;
+        note(&self.lane, self.token, &arrival.original.origin, runs).await?;
         let nanos = after.min(LONGEST).as_nanos();
         // A delay of nothing the server takes for none, and that is meant here.
         self.answer(format!("-NAK {{\"delay\":{nanos}}}").into(), false).await
@@ -112,7 +113,8 @@ impl Claim {
         failed: Failed,
     ) -> Result<(), SettleError> {
         let lane = &self.lane;
-        let stored = dead_letter::store(&lane.shared, lane.name(), &arrival, reason, failed).await;
+        let stored =
+            dead_letter::store(&lane.shared, lane.name(), &arrival.original, reason, failed).await;
         stored.map_err(|error| SettleError::NotStored { reason: error.to_string() })?;
         self.answer(format!("+TERM {reason}").into(), true).await
     }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::connection::State;
-use async_nats::jetstream::Context;
-use async_nats::jetstream::context::ContextBuilder;
+use async_nats::jetstream::{self, Context};
 use async_trait::async_trait;
 use bus_core::Envelope;
 use bus_core::answer::Answer;
@@ -16,11 +15,13 @@ use tokio::sync::{OnceCell, watch};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
+use crate::acks::Acks;
 use crate::capabilities::{self, Capabilities};
 use crate::config::{NatsConfig, Provision};
 use crate::connection::{self, ConnectError, Signals};
 use crate::deliveries::Member;
 use crate::engine::Engine;
+use crate::headers::Writer;
 use crate::knock::knock;
 use crate::refusals::permitted;
 use crate::topology::consumer::{self, Wanted};
@@ -38,9 +39,6 @@ const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 /// A worker that dies keeps its events for so long; nobody can want more.
 const LONGEST_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many publishes of one connection wait for their acks at most; the bus allows fewer.
-const MAX_IN_FLIGHT: usize = 65_536;
-
 /// NATS JetStream as a transport. Clones are one connection.
 ///
 /// ```no_run
@@ -57,8 +55,8 @@ pub struct NatsTransport(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) context: Context,
-    /// Does not wait so long for an ack.
-    pub(crate) publisher: Context,
+    pub(crate) acks: Arc<Acks>,
+    pub(crate) headers: Writer,
     pub(crate) signals: Signals,
     pub(crate) floors: Floors,
     domains: Domains,
@@ -83,13 +81,16 @@ impl NatsTransport {
         let provision = config.provision;
         let detect = async move { capabilities::detect(&asked, &told, provision, deadline).await };
         let capabilities = engine.run(detect).await.ok_or(ConnectError::Ended)??;
-        let context =
-            async move { ContextBuilder::new().max_ack_inflight(MAX_IN_FLIGHT).build(made) };
-        let context = engine.run(context).await.ok_or(ConnectError::Ended)?;
-        let mut publisher = context.clone();
-        publisher.set_timeout(publish::ATTEMPT);
+        let told = signals.clone();
+        let open = async move {
+            let (acks, inbox) = Acks::open(&made).await?;
+            Some((acks, inbox, jetstream::new(made)))
+        };
+        let (acks, inbox, context) = engine.run(open).await.flatten().ok_or(ConnectError::Ended)?;
+        engine.spawn(Arc::clone(&acks).listen(inbox, told));
         Ok(Self(Arc::new(Shared {
-            publisher,
+            acks,
+            headers: Writer::default(),
             floors: Floors::default(),
             domains: Domains::default(),
             own: OnceCell::new(),

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_nats::HeaderMap;
+use async_nats::header::HeaderValue;
 use bus_core::settle::{Failed, Reason};
 use bus_core::transport::GroupName;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::OWN_ID;
 use super::escape::{escape, unescape};
-use super::{OWN_ID, Read, put};
+use super::write::put;
 use crate::runs::Origin;
 
 const GROUP: &str = "bus-group";
@@ -71,25 +73,25 @@ impl Stamp {
         put(headers, SUBJECT, &escape(&self.subject));
         put(headers, ORIGIN, &format!("{stream}:{sequence}"));
         put(headers, REDRIVES, &redrives.to_string());
-        put(headers, STORED, &text(self.stored));
+        put(headers, STORED, &written(self.stored));
     }
 
     /// `None` if it is not there, or not whole.
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
-        let read = Read(Some(headers));
-        let (stream, sequence) = read.text(ORIGIN)?.rsplit_once(':')?;
+        let text = |name| headers.get_last(name).map(HeaderValue::as_str);
+        let (stream, sequence) = text(ORIGIN)?.rsplit_once(':')?;
         let origin = Origin {
             stream: Arc::from(stream),
             sequence: sequence.parse().ok()?,
-            redrives: read.text(REDRIVES)?.parse().ok()?,
+            redrives: text(REDRIVES)?.parse().ok()?,
         };
-        let (service, handler) = read.text(GROUP)?.split_once('_')?;
+        let (service, handler) = text(GROUP)?.split_once('_')?;
         Some(Self {
             group: GroupName::new(service, handler).ok()?,
-            id: unescape(read.text(OWN_ID)?)?.into_owned(),
-            subject: unescape(read.text(SUBJECT)?)?.into_owned(),
+            id: unescape(text(OWN_ID)?)?.into_owned(),
+            subject: unescape(text(SUBJECT)?)?.into_owned(),
             origin,
-            stored: super::time(read.text(STORED)?)?,
+            stored: super::time(text(STORED)?)?,
         })
     }
 }
@@ -101,26 +103,26 @@ impl Cause {
         put(headers, CLASS, &escape(class));
         put(headers, ERROR, &escape(error));
         put(headers, ATTEMPTS, &attempt.to_string());
-        put(headers, FIRST, &text(*first));
-        put(headers, LAST, &text(*last));
+        put(headers, FIRST, &written(*first));
+        put(headers, LAST, &written(*last));
         put(headers, HANDLER, &escape(&self.failed.handler));
         put(headers, SERVICE, &escape(&self.failed.service));
         put(headers, VERSION, &escape(&self.failed.version));
     }
 
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
-        let read = Read(Some(headers));
+        let text = |name| headers.get_last(name).map(HeaderValue::as_str);
         let all = [Reason::Rejected, Reason::Exhausted, Reason::Undecodable, Reason::UnknownType];
-        let reason = read.text(REASON)?;
+        let reason = text(REASON)?;
         // An empty header may get lost on the way.
         let owned = |name| {
-            let text = unescape(read.text(name).unwrap_or_default())?;
+            let text = unescape(text(name).unwrap_or_default())?;
             Some(Cow::Owned(text.into_owned()))
         };
-        let attempt = read.text(ATTEMPTS)?.parse().ok()?;
-        let last = super::time(read.text(LAST)?)?;
+        let attempt = text(ATTEMPTS)?.parse().ok()?;
+        let last = super::time(text(LAST)?)?;
         let mut failed = Failed::new(owned(CLASS)?, &owned(ERROR)?, attempt, last);
-        failed.first = super::time(read.text(FIRST)?)?;
+        failed.first = super::time(text(FIRST)?)?;
         (failed.handler, failed.service) = (owned(HANDLER)?, owned(SERVICE)?);
         failed.version = owned(VERSION)?;
         Some(Self { reason: all.into_iter().find(|known| known.as_str() == reason)?, failed })
@@ -128,6 +130,6 @@ impl Cause {
 }
 
 /// With all its digits, so that it is the same when it is read.
-fn text(time: SystemTime) -> String {
+fn written(time: SystemTime) -> String {
     OffsetDateTime::from(time).format(&Rfc3339).unwrap_or_default()
 }

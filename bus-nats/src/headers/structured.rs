@@ -9,7 +9,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Read, Stored, Unreadable, time};
+use super::attributes::Attributes;
+use super::{Stored, Unreadable, time};
 
 /// Whether the content type says so.
 pub(super) fn is(content_type: &str) -> bool {
@@ -35,7 +36,7 @@ struct Structured {
 
 pub(super) fn read(
     subject: Subject,
-    headers: &Read<'_>,
+    headers: Attributes<'_>,
     payload: &[u8],
     stored: Stored<'_>,
 ) -> Result<Envelope, Unreadable> {

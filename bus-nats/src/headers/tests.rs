@@ -8,7 +8,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::escape::{escape, unescape};
-use super::{Stored, Unreadable, read, write};
+use super::{Stored, Unreadable, Writer, read};
 
 const STORED: Stored<'_> = Stored { stream: "ORDERS", sequence: 7, time: SystemTime::UNIX_EPOCH };
 
@@ -138,7 +138,7 @@ fn what_is_broken_is_an_error_or_left_out_and_never_a_panic() {
 fn what_is_ours_is_not_the_publishers_own() {
     let mut envelope = Envelope::new(EventId::now(), "t", Subject::literal("a.b"), "{}");
     envelope.headers.insert("tenant", "acme").unwrap();
-    let headers = write(&envelope);
+    let headers = Writer::default().write(&envelope);
     assert_eq!(headers.get("Nats-Msg-Id").unwrap().as_str(), envelope.id.to_string());
     let read = read("a.b", Some(&headers), Bytes::new(), STORED).unwrap();
     assert_eq!(read.headers, envelope.headers);
@@ -182,7 +182,7 @@ fn envelopes() -> impl Strategy<Value = Envelope> {
 proptest! {
     #[test]
     fn what_is_written_is_read(envelope in envelopes()) {
-        let headers = write(&envelope);
+        let headers = Writer::default().write(&envelope);
         for (_, values) in headers.iter() {
             prop_assert_eq!(values.len(), 1);
             prop_assert!(values[0].as_str().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '));

@@ -1,10 +1,12 @@
 //! From the hands of the bus to the answer.
 
+use std::sync::Arc;
+
 use async_nats::Subject;
 use bus_core::settle::SettleError;
 use tokio::time::Instant;
 
-use super::{Arrival, Leases, Order, State};
+use super::{Arrival, Leases, Order, Original, State};
 use crate::runs::{Origin, Runs};
 
 impl Leases {
@@ -16,8 +18,8 @@ impl Leases {
     ) -> Result<Option<(Origin, Runs)>, SettleError> {
         let held = self.held.get_mut(&token).ok_or(SettleError::Expired)?;
         held.state = State::Runs { since: now };
-        let Arrival { again, origin, history, .. } = &held.arrival;
-        Ok(again.then(|| (origin.clone(), Runs::one_more(*history))))
+        let Arrival { again, original, history, .. } = &held.arrival;
+        Ok(again.then(|| (original.origin.clone(), Runs::one_more(*history))))
     }
 
     /// Its runs are noted there.
@@ -34,11 +36,13 @@ impl Leases {
         Ok(held.arrival.clone())
     }
 
-    pub(crate) fn ack(&mut self, token: u64) -> Result<(), SettleError> {
+    /// It is done: what was held is given back, to be dropped where nobody waits for it.
+    pub(crate) fn ack(&mut self, token: u64) -> Result<Arc<Original>, SettleError> {
         let held = self.remove(token).ok_or(SettleError::Expired)?;
-        self.orders.push(Order::Ack(held.arrival.kind, held.arrival.reply));
+        let Arrival { kind, reply, original, .. } = held.arrival;
+        self.orders.push(Order::Ack(kind, reply));
         self.orders.extend(held.note.map(Order::Forget));
-        Ok(())
+        Ok(original)
     }
 
     /// It is settled otherwise: where the answer goes. What was noted is not needed if it is done.
@@ -53,10 +57,10 @@ impl Leases {
     /// Hands one back. Where its run was noted, that has to be undone first, to this.
     pub(crate) fn release(&mut self, token: u64) -> Result<Option<(Origin, Runs)>, SettleError> {
         let held = self.held.get_mut(&token).ok_or(SettleError::Expired)?;
-        let Arrival { again, origin, history, .. } = &held.arrival;
+        let Arrival { again, original, history, .. } = &held.arrival;
         if *again && held.state != State::Waits {
             let before = Runs::new(history.attempts, history.first_failure);
-            let undo = (origin.clone(), before);
+            let undo = (original.origin.clone(), before);
             held.state = State::Settling;
             return Ok(Some(undo));
         }
@@ -64,7 +68,8 @@ impl Leases {
         Ok(None)
     }
 
-    pub(super) fn hand_back(&mut self, token: u64) {
+    /// Somebody else may have it.
+    pub(crate) fn hand_back(&mut self, token: u64) {
         if let Some(held) = self.remove(token) {
             self.orders.push(Order::Release(held.arrival.reply));
         }
@@ -75,7 +80,7 @@ impl Leases {
         let Some(held) = self.remove(token) else { return };
         if let (State::Runs { .. }, false) = (held.state, held.arrival.again) {
             let runs = Runs::one_more(held.arrival.history);
-            self.orders.push(Order::Note(held.arrival.origin, runs));
+            self.orders.push(Order::Note(held.arrival.original.origin.clone(), runs));
         }
     }
 

@@ -1,38 +1,42 @@
 //! From the arrival to the hands of the bus.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
-use bus_core::Envelope;
-use bus_core::delivery::History;
 use tokio::time::Instant;
 
-use super::{Arrival, Held, Kind, Leases, Next, Order, State};
-use crate::runs::{Origin, Runs};
+use super::{Arrival, Held, Kind, Leases, Order, Original, State, Yielded};
+use crate::runs::Runs;
+
+/// How many are yielded at a time.
+const TURN: usize = 64;
 
 impl Leases {
-    /// Takes one in; it is to `wait` until it was [looked up](Self::looked_up).
-    pub(crate) fn arrive(&mut self, arrival: Arrival, wait: bool, now: Instant) -> Next {
+    /// Takes one in. Where it can not be yielded before it was [looked up](Self::looked_up), its
+    /// token.
+    pub(crate) fn arrive(&mut self, arrival: Arrival, now: Instant) -> Option<u64> {
         if arrival.asked {
             self.credit(arrival.kind).arrived();
         }
         if self.stopped {
             self.orders.push(Order::Release(arrival.reply));
-            return Next::Nothing;
+            return None;
         }
-        if arrival.again && self.adopt(&arrival, now) {
-            return Next::Nothing;
+        let (kind, again) = (arrival.kind, arrival.again);
+        if again && self.adopt(&arrival, now) {
+            return None;
         }
-        let (token, kind) = (self.tokens, arrival.kind);
+        let token = self.tokens;
         self.tokens += 1;
-        let state = if wait { State::Arrives } else { State::Waits };
+        let state = if again { State::Arrives } else { State::Waits };
         self.held.insert(token, Held { arrival, state, renewed: now, note: None });
         self.credit(kind).hold();
-        if wait {
-            return Next::See(token);
+        if again {
+            return Some(token);
         }
         self.ready(token);
-        Next::Nothing
+        None
     }
 
     fn ready(&mut self, token: u64) {
@@ -45,7 +49,8 @@ impl Leases {
     /// The broker gave us again what we still hold, because its sign of life came late. It stays
     /// with the run that has it; where that took too long, it is given away.
     fn adopt(&mut self, arrival: &Arrival, now: Instant) -> bool {
-        let same = |(_, held): &(&u64, &mut Held)| held.arrival.origin == arrival.origin;
+        let same =
+            |(_, held): &(&u64, &mut Held)| held.arrival.original.origin == arrival.original.origin;
         let Some((token, held)) = self.held.iter_mut().find(same) else { return false };
         if held.state == State::Overdue {
             let token = *token;
@@ -57,9 +62,9 @@ impl Leases {
         true
     }
 
-    /// Where an arrival came from.
-    pub(crate) fn origin(&self, token: u64) -> Option<Origin> {
-        self.held.get(&token).map(|held| held.arrival.origin.clone())
+    /// What arrived.
+    pub(crate) fn original(&self, token: u64) -> Option<Arc<Original>> {
+        self.held.get(&token).map(|held| Arc::clone(&held.arrival.original))
     }
 
     /// What is known of an arrival's runs.
@@ -77,17 +82,19 @@ impl Leases {
         }
     }
 
-    /// The next one to be yielded; where there is none, who is to be told of it.
-    pub(crate) fn next(&mut self, waker: &Waker) -> Option<(u64, Arc<Envelope>, History)> {
-        while let Some(token) = self.ready.pop_front() {
+    /// The next ones to be yielded; where there is none, who is to be told of it.
+    pub(crate) fn next(&mut self, taken: &mut VecDeque<Yielded>, waker: &Waker) {
+        for token in self.ready.drain(..self.ready.len().min(TURN)) {
             if let Some(Held { arrival, .. }) = self.held.get(&token) {
-                return Some((token, Arc::clone(&arrival.envelope), arrival.history));
+                let (original, history) = (Arc::clone(&arrival.original), arrival.history);
+                taken.push_back(Yielded { token, original, history });
             }
         }
-        self.waker = Some(waker.clone());
-        self.calls.events |= self.events.idle();
-        self.calls.copies |= self.copies.idle();
-        None
+        if taken.is_empty() {
+            self.waker = Some(waker.clone());
+            self.calls.events |= self.events.idle();
+            self.calls.copies |= self.copies.idle();
+        }
     }
 
     /// How much to ask for, and whether something is on its way already.

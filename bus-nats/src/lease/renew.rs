@@ -45,7 +45,7 @@ impl Leases {
                 overdue += 1;
                 if !held.arrival.again {
                     let runs = Runs::one_more(held.arrival.history);
-                    self.orders.push(Order::Note(held.arrival.origin.clone(), runs));
+                    self.orders.push(Order::Note(held.arrival.original.origin.clone(), runs));
                 }
             }
         }

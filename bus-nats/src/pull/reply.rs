@@ -1,8 +1,10 @@
 //! What comes by an inbox: messages, and how requests ended.
 
-use async_nats::jetstream;
+use std::sync::Arc;
+
 use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
 use futures_util::{FutureExt, StreamExt};
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::{End, Pull};
@@ -21,12 +23,13 @@ impl Pull {
         first: Message,
         messages: &mut Subscriber,
     ) -> Result<(), End> {
-        self.take(first)?;
+        let mut taken = self.take(first);
         for _ in 1..BATCH {
             let Some(message) = messages.next().now_or_never().flatten() else { break };
-            self.take(message)?;
+            taken = taken.and(self.take(message));
         }
-        Ok(())
+        self.hand_over();
+        taken
     }
 
     pub(super) fn take(&mut self, message: Message) -> Result<(), End> {
@@ -71,7 +74,23 @@ impl Pull {
 
     fn deliver(&mut self, message: Message) {
         let Some(context) = self.context.take() else { return };
-        let message = jetstream::Message { message, context };
-        self.context = Some(arrival::arrive(&self.lane, self.kind, !self.old, message));
+        let (arrival, context) = arrival::read(self.kind, !self.old, message, context);
+        self.context = Some(context);
+        self.arrived.extend(arrival);
+    }
+
+    /// Hands over what has arrived, all at once.
+    pub(super) fn hand_over(&mut self) {
+        if self.arrived.is_empty() {
+            return;
+        }
+        let (now, arrived) = (Instant::now(), &mut self.arrived);
+        let again: Vec<u64> = self.lane.leases(|leases| {
+            arrived.drain(..).filter_map(|arrival| leases.arrive(arrival, now)).collect()
+        });
+        for token in again {
+            let lane = Arc::clone(&self.lane);
+            self.lane.go(async move { arrival::look_up(&lane, token).await });
+        }
     }
 }

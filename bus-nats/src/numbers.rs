@@ -1,0 +1,24 @@
+//! A map by numbers that we count up ourselves: they need no hash that an attacker can not guess.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+pub(crate) type ByNumber<T> = HashMap<u64, T, BuildHasherDefault<Numbers>>;
+
+/// Spreads consecutive numbers over all bits, by Fibonacci hashing (Knuth, vol. 3, 6.4).
+#[derive(Debug, Default)]
+pub(crate) struct Numbers(u64);
+
+impl Hasher for Numbers {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
