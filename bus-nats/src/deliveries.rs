@@ -15,7 +15,7 @@ use crate::lane::Lane;
 use crate::lease::{Kind, Yielded};
 use crate::pull::Pull;
 use crate::settle::Answers;
-use crate::topology::own;
+use crate::topology::{Stream, own};
 use crate::transport::Shared;
 
 pub(crate) struct Member {
@@ -28,9 +28,9 @@ pub(crate) struct Member {
 
 impl Member {
     /// Begins to bring the events of a stream, and the copies that are for the group alone.
-    pub(crate) fn start(shared: &Arc<Shared>, group: Group, stream: &str) -> Self {
+    pub(crate) fn start(shared: &Arc<Shared>, group: Group, stream: Stream) -> Self {
         let lane = Arc::new(Lane::new(Arc::clone(shared), group));
-        for (kind, stream) in [(Kind::Events, stream), (Kind::Copies, own::COPIES)] {
+        for (kind, stream) in [(Kind::Events, stream.name.as_str()), (Kind::Copies, own::COPIES)] {
             // Held from here on: a stop that comes before the task begins waits for it as well.
             let pulling = lane.pull();
             let pull = Pull::new(Arc::clone(&lane), kind, stream);
@@ -40,6 +40,9 @@ impl Member {
             });
         }
         shared.spawn(Arc::clone(&lane).keep());
+        if let Some(extent) = stream.extent {
+            shared.spawn(Arc::clone(&lane).watch(stream.name, extent));
+        }
         let answers = Arc::new(Answers(Arc::clone(&lane)));
         Self { lane, answers, taken: VecDeque::new(), flush: None }
     }

@@ -9,6 +9,7 @@ use async_nats::jetstream::{Context, ErrorCode};
 use bus_core::transport::TransportError;
 use tracing::info;
 
+use self::floor::Extent;
 use crate::config::{Provision, Streams};
 
 pub(crate) mod consumer;
@@ -23,25 +24,32 @@ fn mark() -> (String, String) {
     (MARK.to_owned(), env!("CARGO_PKG_VERSION").to_owned())
 }
 
+/// A stream that was found or made.
+pub(crate) struct Stream {
+    pub(crate) name: String,
+    /// Unknown where nothing may be asked.
+    pub(crate) extent: Option<Extent>,
+}
+
 /// The stream that keeps a domain's events; `None` if there is none and none may be made.
 pub(crate) async fn stream(
     context: &Context,
     domain: &str,
     provision: Provision,
     wanted: &Streams,
-) -> Result<Option<String>, TransportError> {
+) -> Result<Option<Stream>, TransportError> {
     let subject = format!("{domain}.>");
     if provision == Provision::Never {
         // Not even asked for: a stream of this name is what its makers were told to make.
-        return Ok(Some(domain.to_uppercase()));
+        return Ok(Some(Stream { name: domain.to_uppercase(), extent: None }));
     }
     let name = match find(context, &subject).await? {
         Some(name) => name,
         None if provision == Provision::Create => make(context, domain, wanted).await?,
         None => return Ok(None),
     };
-    compare(context, &name, provision, wanted).await?;
-    Ok(Some(name))
+    let extent = Some(compare(context, &name, provision, wanted).await?);
+    Ok(Some(Stream { name, extent }))
 }
 
 /// The name of the stream that takes a subject.
@@ -69,7 +77,10 @@ async fn make(context: &Context, domain: &str, wanted: &Streams) -> Result<Strin
             CreateStreamErrorKind::JetStream(error)
                 if error.error_code() == ErrorCode::STREAM_NAME_EXIST =>
             {
-                Ok(name)
+                let subject = format!("{domain}.>");
+                let reason = format!("there is a stream `{name}` that does not take `{subject}`");
+                let found = find(context, &subject).await?;
+                found.ok_or(TransportError::Unsupported { reason })
             }
             CreateStreamErrorKind::JetStream(error) => {
                 let reason = format!("the server does not make the stream `{name}`: {error}");
@@ -103,15 +114,16 @@ async fn compare(
     name: &str,
     provision: Provision,
     wanted: &Streams,
-) -> Result<(), TransportError> {
+) -> Result<Extent, TransportError> {
     let stream = context.get_stream(name).await;
     let stream = stream.map_err(|error| unavailable("reading the stream", &error))?;
+    let extent = Extent::of(stream.cached_info());
     let found = stream.cached_info().config.clone();
     let fixed = fixed_differences(&found, wanted);
     let soft = soft_differences(&found, wanted);
     let ours = found.metadata.contains_key(MARK);
     if fixed.is_empty() && (soft.is_empty() || !ours) {
-        return Ok(());
+        return Ok(extent);
     }
     if !fixed.is_empty() || provision == Provision::Verify {
         let differences = [fixed, soft].concat().join("; ");
@@ -127,7 +139,7 @@ async fn compare(
     };
     let updated = context.update_stream(changed).await;
     updated.map_err(|error| unavailable("changing the stream", &error))?;
-    Ok(())
+    Ok(extent)
 }
 
 /// What no update can mend, and what events would be lost by, whoever made the stream.

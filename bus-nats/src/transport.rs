@@ -27,7 +27,7 @@ use crate::refusals::permitted;
 use crate::topology::consumer::{self, Wanted};
 use crate::topology::domains::Domains;
 use crate::topology::floor::Floors;
-use crate::topology::own;
+use crate::topology::{Stream, own};
 use crate::{operator, publish, topology};
 
 /// How long a publish waits for its stream to be made.
@@ -139,7 +139,7 @@ impl Shared {
     }
 
     /// The stream of a domain, made or compared as the configuration says.
-    async fn stream(&self, domain: &str) -> Result<Option<String>, TransportError> {
+    async fn stream(&self, domain: &str) -> Result<Option<Stream>, TransportError> {
         let NatsConfig { provision, streams, .. } = &self.config;
         topology::stream(&self.context, domain, *provision, streams).await
     }
@@ -171,27 +171,24 @@ impl Shared {
         self.own.get_or_try_init(made).await.copied()
     }
 
-    /// Joins both consumers of a group: the name of its stream.
-    async fn join(&self, group: &Group) -> Result<String, TransportError> {
+    /// Joins both consumers of a group.
+    async fn join(&self, group: &Group) -> Result<Stream, TransportError> {
         let stream = self.stream(group.filter.domain()).await?;
         let none = || TransportError::NoStream { subject: group.filter.to_string() };
         let stream = stream.ok_or_else(none)?;
         let NatsConfig { provision, streams, .. } = &self.config;
-        if !self.may_look() {
-            return Ok(stream);
-        }
+        let Some(extent) = stream.extent else { return Ok(stream) };
         self.own_streams().await?;
-        let copies = Wanted::copies(&stream, group, streams.max_ack_pending);
+        let copies = Wanted::copies(&stream.name, group, streams.max_ack_pending);
         let found = consumer::info(&self.context, own::COPIES, &group.name).await?;
         copies.join(&self.context, found, *provision).await?;
-        let events = Wanted::events(&stream, group, streams.max_ack_pending);
-        let found = consumer::info(&self.context, &stream, &group.name).await?;
-        let events = match self.floors.of(&group.name) {
-            Some(floor) if found.is_none() => events.after(floor),
-            _ => events,
-        };
+        let mut events = Wanted::events(&stream.name, group, streams.max_ack_pending);
+        let found = consumer::info(&self.context, &stream.name, &group.name).await?;
+        if found.is_none() {
+            events = events.resume(self.floors.resume(&group.name, extent))?;
+        }
         let info = events.join(&self.context, found, *provision).await?;
-        self.floors.saw(&group.name, &info);
+        self.floors.saw(&group.name, extent, &info);
         Ok(stream)
     }
 
@@ -221,8 +218,8 @@ impl Transport for NatsTransport {
     async fn subscribe(&self, mut group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
         group.lease = group.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE);
         let stream = permitted(&self.0.signals, self.0.join(&group)).await??;
-        knock(&self.0, &stream, &group.name).await?;
-        Ok(Box::new(Member::start(&self.0, group, &stream)))
+        knock(&self.0, &stream.name, &group.name).await?;
+        Ok(Box::new(Member::start(&self.0, group, stream)))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

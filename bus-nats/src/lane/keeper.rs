@@ -1,14 +1,21 @@
 //! The task that renews what is held, and sends what was ordered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
-use tracing::warn;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, warn};
 
 use super::{ACK, Lane, lock};
+use crate::connection::jitter;
 use crate::lease::{Leases, Order};
+use crate::topology::consumer;
+use crate::topology::floor::Extent;
 use crate::{credit, runs};
+
+/// How often it is looked up to where a group is done, on average.
+const WATCH: Duration = Duration::from_secs(10);
 
 const PROGRESS: Bytes = Bytes::from_static(b"+WPI");
 const RELEASE: Bytes = Bytes::from_static(b"-NAK");
@@ -39,6 +46,23 @@ impl Lane {
                 self.send(order).await;
             }
             drop(busy);
+        }
+    }
+
+    /// Remembers up to where the group is done, and sees that its consumer is gone where no request
+    /// says so.
+    pub(crate) async fn watch(self: Arc<Self>, stream: String, extent: Extent) {
+        loop {
+            let rest = WATCH / 2 + jitter(WATCH);
+            if self.stop.run_until_cancelled(sleep(rest)).await.is_none() {
+                return;
+            }
+            match consumer::info(&self.shared.context, &stream, self.name()).await {
+                Ok(Some(info)) => self.shared.floors.saw(self.name(), extent, &info),
+                Ok(None) => return self.end("its consumer was deleted".to_owned()),
+                // Whoever pulls sees that as well, and judges it.
+                Err(error) => debug!(group = %self.name(), %error, "not looked at"),
+            }
         }
     }
 

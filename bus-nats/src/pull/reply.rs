@@ -58,18 +58,20 @@ impl Pull {
             return Ok(());
         }
         let left = |headers: &HeaderMap| headers.get(PENDING)?.as_str().parse().ok();
-        if let Some(left) = message.headers.as_ref().and_then(left) {
+        self.give_up(message.headers.as_ref().and_then(left).unwrap_or(usize::MAX));
+        if matches!(status, StatusCode::TIMEOUT | StatusCode::NOT_FOUND) {
+            // Its time was over, or there is nothing: a sign of life.
             self.trouble.over();
-            self.give_up(left);
             return Ok(());
         }
         let text = message.description.as_deref().unwrap_or_default();
         debug!(group = %self.lane.name(), %status, text, "the server ends a request");
         let hopeless = text.contains("Consumer Deleted") || text.contains("push based");
-        if hopeless || self.trouble.again().is_none() {
-            return Err(End::Broken(format!("{status} {text}")));
+        self.not_before = self.trouble.again().filter(|_| !hopeless);
+        match self.not_before {
+            Some(_) => Ok(()),
+            None => Err(End::Broken(format!("{status} {text}"))),
         }
-        Err(End::Again)
     }
 
     fn deliver(&mut self, message: Message) {

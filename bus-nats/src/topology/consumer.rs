@@ -10,8 +10,9 @@ use async_nats::jetstream::stream::{ConsumerCreateStrictErrorKind, ConsumerError
 use async_nats::jetstream::{Context, ErrorCode};
 use bus_core::transport::{Group, GroupName, Start, TransportError};
 use time::OffsetDateTime;
-use tracing::info;
+use tracing::{info, warn};
 
+use super::floor::Resume;
 use super::{MARK, mark, own, unavailable};
 use crate::config::Provision;
 
@@ -75,11 +76,29 @@ impl Wanted {
         Self { stream: own::COPIES.to_owned(), group: group.name.clone(), config }
     }
 
-    /// The same, behind a sequence instead of where a new group begins.
-    pub(crate) fn after(mut self, sequence: u64) -> Self {
-        let start_sequence = sequence + 1;
-        self.config.deliver_policy = DeliverPolicy::ByStartSequence { start_sequence };
-        self
+    /// The same, where the group goes on instead of where a new one begins.
+    pub(crate) fn resume(mut self, resume: Resume) -> Result<Self, TransportError> {
+        let Self { stream, group, config } = &mut self;
+        match resume {
+            Resume::New => {}
+            Resume::After(done) => {
+                warn!(%group, stream, done, "the consumer was deleted, and goes on from there");
+                let start_sequence = done + 1;
+                config.deliver_policy = DeliverPolicy::ByStartSequence { start_sequence };
+            }
+            Resume::Anew => {
+                warn!(%group, stream, "the stream was made anew, and is read from its beginning");
+                config.deliver_policy = DeliverPolicy::All;
+            }
+            Resume::Unknown { done, last } => {
+                let reason = format!(
+                    "the consumer `{group}` was deleted when it was done up to {done}, and the \
+                     stream `{stream}` ends at {last}: make the consumer by hand, where it is to go on"
+                );
+                return Err(TransportError::Unavailable { reason });
+            }
+        }
+        Ok(self)
     }
 
     /// Finds or makes it. What is found has to be as it is wanted, or is refused in words; only
