@@ -15,8 +15,8 @@ use bus_core::transport::{GroupName, TransportError};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
+use crate::headers;
 use crate::headers::stamp::{self, Cause, Stamp};
-use crate::headers::{self, Stored};
 use crate::lease::Original;
 use crate::publish::{Headers, Message, ONLY_ONCE};
 use crate::topology::own;
@@ -36,13 +36,12 @@ pub(crate) async fn store(
     reason: Reason,
     failed: Failed,
 ) -> Result<(), TransportError> {
-    let Original { origin, subject, headers, payload, stored } = original;
+    let Original { origin, subject, headers, payload } = original;
     let stamp = Stamp {
         group: group.clone(),
         id: original.id().to_string(),
         subject: subject.to_string(),
         origin: origin.clone(),
-        stored: *stored,
     };
     let mut headers = stamp::original(headers.as_ref());
     stamp.write(&mut headers);
@@ -120,8 +119,8 @@ fn read(message: async_nats::Message) -> Option<DeadLetter> {
     let async_nats::Message { headers, payload, .. } = message;
     let headers = headers?;
     let (stamp, cause) = (Stamp::read(&headers)?, Cause::read(&headers)?);
-    let Stamp { group, subject, origin, stored, .. } = stamp;
-    let at = Stored { stream: &origin.stream, sequence: origin.sequence, time: stored };
+    let Stamp { group, subject, origin, .. } = stamp;
+    let at = origin.at();
     let envelope = headers::read(&subject, Some(&headers), payload.clone(), at)
         .unwrap_or_else(|_| headers::unreadable(payload, at));
     let id = DeadLetterId::new(origin.token(&group));

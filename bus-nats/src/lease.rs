@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_nats::{HeaderMap, Subject};
 use bus_core::delivery::History;
@@ -13,13 +13,15 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::credit::Credit;
-use crate::headers::{self, Stored, Unreadable};
+use crate::headers::{self, Unreadable};
 use crate::numbers::ByNumber;
 use crate::runs::{Origin, Runs};
 
 mod answer;
 mod arrive;
 mod renew;
+#[cfg(test)]
+mod tests;
 
 /// Which of the group's two consumers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,22 +51,16 @@ pub(crate) struct Original {
     pub(crate) subject: Subject,
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) payload: Bytes,
-    pub(crate) stored: SystemTime,
 }
 
 impl Original {
     pub(crate) fn envelope(&self) -> Result<Envelope, Unreadable> {
-        headers::read(&self.subject, self.headers.as_ref(), self.payload.clone(), self.at())
+        headers::read(&self.subject, self.headers.as_ref(), self.payload.clone(), self.origin.at())
     }
 
     /// The event's id, or one for the message if it can not be read.
     pub(crate) fn id(&self) -> EventId {
-        self.envelope().map_or_else(|_| self.at().id(), |envelope| envelope.id)
-    }
-
-    fn at(&self) -> Stored<'_> {
-        let Origin { stream, sequence, .. } = &self.origin;
-        Stored { stream, sequence: *sequence, time: self.stored }
+        self.envelope().map_or_else(|_| self.origin.at().id(), |envelope| envelope.id)
     }
 }
 

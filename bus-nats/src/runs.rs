@@ -11,24 +11,34 @@ use bus_core::transport::{GroupName, TransportError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::headers;
 use crate::publish::{Headers, Message, Stored};
 use crate::topology::own;
 use crate::transport::Shared;
 
-/// Where an event stands in its stream, and how often it came back from the dead letters since.
+/// Which message of a stream an event is, and how often it came back from the dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) stream: Arc<str>,
     pub(crate) sequence: u64,
+    /// When: a stream that was deleted and made anew has the same sequences again.
+    pub(crate) stored: SystemTime,
     pub(crate) redrives: u32,
 }
 
 impl Origin {
+    /// What is known of the message, for what its publisher did not say.
+    pub(crate) fn at(&self) -> headers::Stored<'_> {
+        let Self { stream, sequence, stored, .. } = self;
+        headers::Stored { stream, sequence: *sequence, time: *stored }
+    }
+
     /// What stands behind the kind in a subject of the bus's own: one for each group, origin and
     /// redrive.
     pub(crate) fn token(&self, group: &GroupName) -> String {
-        let Self { stream, sequence, redrives } = self;
-        format!("{group}.{stream}.{sequence}.{redrives}")
+        let Self { stream, sequence, stored, redrives } = self;
+        let millis = nanos(*stored) / 1_000_000;
+        format!("{group}.{stream}.{sequence}-{millis:x}.{redrives}")
     }
 }
 

@@ -4,14 +4,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::future::poll_fn;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::consumer::{AckPolicy, Info, pull, push};
 use async_nats::jetstream::stream::Config as Stream;
 use async_nats::jetstream::{self, Context};
 use bus_core::delivery::Delivery;
 use bus_core::prelude::*;
-use bus_core::settle::Settlement;
+use bus_core::settle::{Failed, Reason, Settlement};
 use bus_core::subject::Filter;
 use bus_core::transport::{Deliveries, Group, GroupName, Plan, Start, Transport, TransportError};
 use bus_core::{EventId, Subject};
@@ -220,4 +220,31 @@ async fn a_stream_that_was_made_anew_is_read_from_its_beginning() {
     now.start = Start::Now;
     let mut deliveries = transport.subscribe(now).await.unwrap();
     assert_eq!(handle(&mut deliveries, 3).await, [20, 21, 22]);
+}
+
+#[tokio::test]
+async fn a_stream_that_was_made_anew_has_its_own_dead_letters_and_attempts() {
+    let bench = Bench::new().await;
+    let transport = bench.connect(Provision::Create).await;
+    for round in 0..2_u32 {
+        publish(&transport, round..round + 1).await;
+        let mut deliveries = transport.subscribe(group()).await.unwrap();
+        for attempts in 0..2 {
+            let delivery = next(&mut deliveries).await.unwrap();
+            assert_eq!((delivery.history().attempts, round), (attempts, round));
+            delivery.begin().await.unwrap();
+            let failed = Failed::new("away", "away", attempts + 1, SystemTime::now());
+            let after = Duration::ZERO;
+            let settlement = match attempts {
+                0 => Settlement::Retry { after, failed },
+                _ => Settlement::DeadLetter { reason: Reason::Exhausted, failed },
+            };
+            delivery.settle(settlement).await.unwrap();
+        }
+        drop(deliveries);
+        bench.raw.delete_stream("ORDERS").await.unwrap();
+    }
+    let letters = transport.operator().unwrap().dead_letters(None, 10).await.unwrap();
+    let payloads: Vec<_> = letters.iter().map(|letter| &*letter.envelope.payload).collect();
+    assert_eq!(payloads, [b"0", b"1"]);
 }
