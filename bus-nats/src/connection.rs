@@ -79,6 +79,19 @@ pub enum ConnectError {
     Ended,
 }
 
+/// So that `main` may return [`bus_core::Error`].
+impl From<ConnectError> for bus_core::Error {
+    fn from(error: ConnectError) -> Self {
+        Self::Connect(Box::new(error))
+    }
+}
+
+impl From<ConfigError> for bus_core::Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Connect(Box::new(error))
+    }
+}
+
 /// What the connection tells of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Signals {

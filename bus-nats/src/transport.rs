@@ -45,9 +45,11 @@ const LONGEST_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
 /// use bus_core::prelude::*;
 /// use bus_nats::{NatsConfig, NatsTransport};
 ///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let bus = Bus::new(NatsTransport::connect(NatsConfig::from_env()?).await?);
-/// # Ok(()) }
+/// #[tokio::main]
+/// async fn main() -> Result<(), bus_core::Error> {
+///     let bus = Bus::new(NatsTransport::connect(NatsConfig::from_env()?).await?);
+///     Service::new("billing", bus).handlers(discover!()).run().await
+/// }
 /// ```
 #[derive(Clone, Debug)]
 pub struct NatsTransport(Arc<Shared>);

@@ -17,6 +17,9 @@ pub enum Error {
     /// It did not start.
     #[error("the service did not start")]
     Start(#[from] StartError),
+    /// The transport was not made: its own error says why. A transport's crate converts into this.
+    #[error("the broker could not be connected to")]
+    Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The transport could not be reached.
     #[error("the broker could not be reached")]
     Transport(#[from] TransportError),
