@@ -43,14 +43,14 @@ fn known(message: &jetstream::Message) -> Option<Known> {
 }
 
 fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Arrival> {
-    let Known { mut origin, again } = known;
+    let (Known { mut origin, again }, mut history) = (known, History::default());
     let Message { reply, mut subject, headers, payload, .. } = message;
     if kind == Kind::Copies
         && let Some(stamp) = headers.as_ref().and_then(Stamp::read)
     {
         (origin, subject) = (stamp.origin, stamp.subject.into());
+        (history.attempts, history.first_failure) = (stamp.attempts, stamp.first_failure);
     }
-    let mut history = History::default();
     history.redrives = origin.redrives;
     let original = Arc::new(Original { origin, subject, headers, payload });
     Some(Arrival { kind, asked, reply: reply?, original, history, again })

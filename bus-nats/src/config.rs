@@ -101,7 +101,8 @@ pub enum Provision {
     ///
     /// * `$JS.API.CONSUMER.MSG.NEXT.ORDERS.billing_charge` and `$JS.ACK.ORDERS.billing_charge.>`
     /// * `$JS.API.CONSUMER.MSG.NEXT.BUS_RETRY.billing_charge` and
-    ///   `$JS.ACK.BUS_RETRY.billing_charge.>`, for events that are redriven to it
+    ///   `$JS.ACK.BUS_RETRY.billing_charge.>`, for its retries, and for events that are redriven to it
+    /// * `BUS.later.billing_charge.>`, for what waits for its next attempt
     /// * `BUS.dead.billing_charge.>`, for its dead letters
     /// * `BUS.runs.billing_charge.>`, `$JS.API.STREAM.MSG.GET.BUS_RUNS` and
     ///   `$JS.API.STREAM.MSG.DELETE.BUS_RUNS`, to count the runs of an event that comes again

@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::stream::{ConsumerErrorKind, LastRawMessageErrorKind};
@@ -12,15 +11,13 @@ use bus_core::Subject;
 use bus_core::operator::{DeadLetter, DeadLetterId, OperatorError};
 use bus_core::settle::{Failed, Reason};
 use bus_core::transport::{GroupName, TransportError};
-use bytes::Bytes;
 use futures_util::StreamExt;
 
-use crate::headers;
 use crate::headers::stamp::{self, Cause, Stamp};
 use crate::lease::Original;
-use crate::publish::{Headers, Message, ONLY_ONCE};
 use crate::topology::own;
 use crate::transport::Shared;
+use crate::{copy, headers, publish};
 
 /// How many records are read at once.
 const PAGE: usize = 500;
@@ -36,28 +33,11 @@ pub(crate) async fn store(
     reason: Reason,
     failed: Failed,
 ) -> Result<(), TransportError> {
-    let Original { origin, subject, headers, payload } = original;
-    let stamp = Stamp {
-        group: group.clone(),
-        id: original.id().to_string(),
-        subject: subject.to_string(),
-        origin: origin.clone(),
-    };
-    let mut headers = stamp::original(headers.as_ref());
-    stamp.write(&mut headers);
+    let mut headers = stamp::original(original.headers.as_ref());
+    Stamp::of(group, original).write(&mut headers);
     Cause { reason, failed }.write(&mut headers);
-    let subject = own::subject(own::LETTERS, &origin.token(group));
-    once(shared, subject, headers, payload.clone()).await
-}
-
-async fn once(
-    shared: &Shared,
-    subject: String,
-    mut headers: HeaderMap,
-    payload: Bytes,
-) -> Result<(), TransportError> {
-    headers.insert(ONLY_ONCE, "0");
-    Message { subject, headers: Headers::These(headers), payload }.store(shared).await.map(drop)
+    let subject = own::subject(own::LETTERS, &original.origin.token(group));
+    publish::once(shared, subject, headers, original.payload.clone()).await
 }
 
 /// The records of a group or of all, oldest first.
@@ -151,10 +131,9 @@ pub(crate) async fn redrive(shared: &Shared, id: &DeadLetterId) -> Result<(), Op
     };
     let mut stamp = Stamp::read(&record.headers).ok_or_else(none)?;
     stamp.origin.redrives += 1;
-    let mut headers = stamp::original(Some(&record.headers));
-    stamp.write(&mut headers);
-    let subject = own::subject(own::COPIES, &stamp.origin.token(&stamp.group));
-    once(shared, subject, headers, record.payload).await.map_err(unavailable)?;
+    (stamp.attempts, stamp.first_failure) = (0, None);
+    let redriven = copy::now(shared, &stamp, &record.headers, record.payload).await;
+    redriven.map_err(unavailable)?;
     stream.delete_message(record.sequence).await.map(drop).map_err(unavailable)
 }
 

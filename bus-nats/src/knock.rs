@@ -45,6 +45,7 @@ pub(crate) async fn knock(
         consumer(own::COPIES),
         store(own::RUNS),
         store(own::LETTERS),
+        ask(shared, own::later(&format!("{group}.none")), ""),
         call("GET"),
         call("DELETE"),
     )?;

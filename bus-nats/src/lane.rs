@@ -18,7 +18,7 @@ use crate::transport::Shared;
 
 mod keeper;
 
-const ACK: Bytes = Bytes::from_static(b"+ACK");
+pub(crate) const ACK: Bytes = Bytes::from_static(b"+ACK");
 
 pub(crate) struct Lane {
     pub(crate) shared: Arc<Shared>,

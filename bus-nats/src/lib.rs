@@ -7,7 +7,7 @@
 //! | deliveries | pull requests on an inbox of our own, as many as the handlers drain |
 //! | a run | `+WPI` until it ends; noted in `BUS_RUNS` first where the event came before |
 //! | `Ack` | `+ACK` |
-//! | `Retry` | noted in `BUS_RUNS`, then `-NAK` with the delay |
+//! | `Retry` | a copy for its time in `BUS_RETRY`, then `+ACK`; below a second, and below 2.14.3, noted in `BUS_RUNS`, then `-NAK` with the delay |
 //! | `DeadLetter` | stored in `BUS_DLQ`, then `+TERM` |
 //! | `Release` | `-NAK` |
 //! | redrive | stored in `BUS_RETRY`, then removed from `BUS_DLQ` |
@@ -22,6 +22,7 @@ mod arrival;
 mod capabilities;
 mod config;
 mod connection;
+mod copy;
 mod credit;
 mod dead_letter;
 mod deliveries;

@@ -10,6 +10,7 @@ use bus_core::transport::{GroupName, Plan, TransportError};
 use futures_util::TryStreamExt;
 
 use crate::dead_letter;
+use crate::headers::stamp::Stamp;
 use crate::refusals::permitted;
 use crate::topology::{consumer, own};
 use crate::transport::{NatsTransport, Shared};
@@ -56,7 +57,26 @@ async fn lag(shared: &Shared, group: &GroupName) -> Result<Lag, OperatorError> {
         lag.redelivered += info.num_redelivered as u64;
         lag.oldest = lag.oldest.max(oldest(shared, info).await?);
     }
+    let later = own::later(&format!("{group}.>"));
+    lag.delayed = delayed(shared, &later).await?;
+    if lag.delayed > 0 {
+        lag.oldest = lag.oldest.max(first(shared, own::COPIES, &later, 1).await?);
+    }
     Ok(lag)
+}
+
+/// How many copies wait for their time. The server lists them to count them.
+async fn delayed(shared: &Shared, filter: &str) -> Result<u64, OperatorError> {
+    let stream = shared.context.get_stream(own::COPIES).await.map_err(unavailable)?;
+    if stream.cached_info().state.messages == 0 {
+        return Ok(0);
+    }
+    let mut subjects = stream.info_with_subjects(filter).await.map_err(unavailable)?;
+    let mut count = 0;
+    while let Some((_, messages)) = subjects.try_next().await.map_err(unavailable)? {
+        count += messages as u64;
+    }
+    Ok(count)
 }
 
 /// The groups of a service, and how much is undone of each. Every group has a consumer of copies,
@@ -104,23 +124,34 @@ async fn oldest(shared: &Shared, info: &Info) -> Result<Option<Duration>, Operat
     if info.num_pending == 0 && info.num_ack_pending == 0 {
         return Ok(None);
     }
-    let unavailable = |error: &dyn std::fmt::Display| OperatorError::Unavailable {
-        reason: format!("reading the oldest event failed: {error}"),
-    };
-    let stream = shared.context.get_stream_no_info(&info.stream_name).await;
-    let stream = stream.map_err(|error| unavailable(&error))?;
     let filter = match info.config.filter_subjects.first() {
         Some(first) => first.as_str(),
         None => &info.config.filter_subject,
     };
-    let first = info.ack_floor.stream_sequence + 1;
-    let next = stream.raw_message_builder().sequence(first).next_by_subject(filter);
-    match next.send().await {
-        Ok(message) => {
-            let age = SystemTime::now().duration_since(SystemTime::from(message.time));
-            Ok(Some(age.unwrap_or_default()))
-        }
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(unavailable(&error)),
-    }
+    first(shared, &info.stream_name, filter, info.ack_floor.stream_sequence + 1).await
+}
+
+/// The age of the event of the first message of a subject, from a sequence on.
+async fn first(
+    shared: &Shared,
+    stream: &str,
+    filter: &str,
+    sequence: u64,
+) -> Result<Option<Duration>, OperatorError> {
+    let stream = shared.context.get_stream_no_info(stream).await.map_err(unavailable)?;
+    let next = stream.raw_message_builder().sequence(sequence).next_by_subject(filter);
+    let message = match next.send().await {
+        Ok(message) => message,
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+        Err(error) => return Err(unavailable(error)),
+    };
+    let stored = match Stamp::read(&message.headers) {
+        Some(stamp) if filter.starts_with(own::PREFIX) => stamp.origin.stored,
+        _ => SystemTime::from(message.time),
+    };
+    Ok(Some(SystemTime::now().duration_since(stored).unwrap_or_default()))
+}
+
+fn unavailable(error: impl std::fmt::Display) -> OperatorError {
+    OperatorError::Unavailable { reason: error.to_string() }
 }

@@ -49,7 +49,7 @@ pub(crate) enum Stored {
 
 /// Set to 0 it lets a message be stored only where its subject has none: stored once, without any
 /// window of time.
-pub(crate) const ONLY_ONCE: &str = "Nats-Expected-Last-Subject-Sequence";
+const ONLY_ONCE: &str = "Nats-Expected-Last-Subject-Sequence";
 
 /// Stores an event once, however often it has to be sent.
 pub(crate) async fn publish(shared: Arc<Shared>, envelope: Envelope) -> Result<(), TransportError> {
@@ -57,6 +57,17 @@ pub(crate) async fn publish(shared: Arc<Shared>, envelope: Envelope) -> Result<(
     let (subject, payload) = (envelope.subject.to_string(), envelope.payload.clone());
     let message = Message { subject, headers: Headers::Of(&envelope), payload };
     message.store(&shared).await.map(|_| ())
+}
+
+/// Stores a message where its subject has none; what stood there before is the same.
+pub(crate) async fn once(
+    shared: &Shared,
+    subject: String,
+    mut headers: HeaderMap,
+    payload: Bytes,
+) -> Result<(), TransportError> {
+    headers.insert(ONLY_ONCE, "0");
+    Message { subject, headers: Headers::These(headers), payload }.store(shared).await.map(drop)
 }
 
 /// What is to be stored.

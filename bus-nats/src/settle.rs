@@ -6,16 +6,22 @@ use std::time::Duration;
 
 use bus_core::answer::Answer;
 use bus_core::settle::{Failed, Reason, Settle, SettleError, Settlement};
+use bus_core::transport::TransportError;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::dead_letter;
-use crate::lane::{Busy, Lane};
+use crate::headers::stamp::Stamp;
+use crate::lane::{ACK, Busy, Lane};
 use crate::lease::Arrival;
 use crate::runs::{self, Origin, Runs};
+use crate::{copy, dead_letter};
 
 /// The longest delay that the server can count, with room to spare.
 const LONGEST: Duration = Duration::from_secs(50 * 365 * 24 * 60 * 60);
+
+/// From this delay on a retry is a copy that waits apart, and keeps no place among the deliveries. Below
+/// it a copy would be late: the server looks at schedules four times a second.
+const COPIED: Duration = Duration::from_secs(1);
 
 /// Takes the answers of one member.
 pub(crate) struct Answers(pub(crate) Arc<Lane>);
@@ -99,10 +105,23 @@ impl Claim {
         failed: Failed,
     ) -> Result<(), SettleError> {
         let first = arrival.history.first_failure.unwrap_or(failed.first);
+        let after = after.min(LONGEST);
+        if after >= COPIED && self.lane.shared.has_schedules() {
+            let mut stamp = Stamp::of(self.lane.name(), &arrival.original);
+            (stamp.attempts, stamp.first_failure) = (failed.attempt, Some(first));
+            let stored = copy::later(&self.lane.shared, &stamp, &arrival.original, after).await;
+            match stored {
+                Ok(()) => return self.answer(ACK, true).await,
+                // With its further headers it may be more than the server takes; or the stream was
+                // made when the server had no schedules.
+                Err(TransportError::Full { .. } | TransportError::Unsupported { .. }) => {}
+                Err(error) => return Err(unavailable(&error)),
+            }
+        }
         let runs = Runs::new(failed.attempt, Some(first));
         note(&self.lane, self.token, &arrival.original.origin, runs).await?;
-        let nanos = after.min(LONGEST).as_nanos();
         // A delay of nothing the server takes for none, and that is meant here.
+        let nanos = after.as_nanos();
         self.answer(format!("-NAK {{\"delay\":{nanos}}}").into(), false).await
     }
 

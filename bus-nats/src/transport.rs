@@ -159,18 +159,25 @@ impl Shared {
 
     /// The stream that takes a subject, which nothing took so far.
     pub(crate) async fn provide(&self, subject: &str) -> Result<Option<()>, TransportError> {
-        let NatsConfig { provision, streams, .. } = &self.config;
         if own::is(subject) {
-            return own::streams(&self.context, *provision, streams).await.map(Some);
+            return self.make_own().await.map(Some);
         }
         let domain = subject.split('.').next().unwrap_or(subject);
         Ok(self.stream(domain).await?.map(drop))
     }
 
     async fn own_streams(&self) -> Result<(), TransportError> {
+        self.own.get_or_try_init(|| self.make_own()).await.copied()
+    }
+
+    async fn make_own(&self) -> Result<(), TransportError> {
         let NatsConfig { provision, streams, .. } = &self.config;
-        let made = || own::streams(&self.context, *provision, streams);
-        self.own.get_or_try_init(made).await.copied()
+        own::streams(&self.context, *provision, streams, self.has_schedules()).await
+    }
+
+    /// Whether the server can keep a message until its time.
+    pub(crate) fn has_schedules(&self) -> bool {
+        self.capabilities.schedules
     }
 
     /// Joins both consumers of a group.

@@ -15,6 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use super::OWN_ID;
 use super::escape::{escape, unescape};
 use super::write::put;
+use crate::lease::Original;
 use crate::runs::Origin;
 
 const GROUP: &str = "bus-group";
@@ -40,6 +41,9 @@ pub(crate) struct Stamp {
     pub(crate) id: String,
     pub(crate) subject: String,
     pub(crate) origin: Origin,
+    /// Runs that ended, and when the first of them failed.
+    pub(crate) attempts: u32,
+    pub(crate) first_failure: Option<SystemTime>,
 }
 
 /// Why an event gave up.
@@ -65,6 +69,18 @@ pub(crate) fn original(headers: Option<&HeaderMap>) -> HeaderMap {
 }
 
 impl Stamp {
+    /// Of an event that a group was given, without any run.
+    pub(crate) fn of(group: &GroupName, original: &Original) -> Self {
+        Self {
+            group: group.clone(),
+            id: original.id().to_string(),
+            subject: original.subject.to_string(),
+            origin: original.origin.clone(),
+            attempts: 0,
+            first_failure: None,
+        }
+    }
+
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         let Origin { stream, sequence, stored, redrives } = &self.origin;
         put(headers, GROUP, self.group.as_str());
@@ -73,6 +89,10 @@ impl Stamp {
         put(headers, ORIGIN, &format!("{stream}:{sequence}"));
         put(headers, REDRIVES, &redrives.to_string());
         put(headers, STORED, &written(*stored));
+        put(headers, ATTEMPTS, &self.attempts.to_string());
+        if let Some(first) = self.first_failure {
+            put(headers, FIRST, &written(first));
+        }
     }
 
     /// `None` if it is not there, or not whole.
@@ -91,6 +111,8 @@ impl Stamp {
             id: unescape(text(OWN_ID)?)?.into_owned(),
             subject: unescape(text(SUBJECT)?)?.into_owned(),
             origin,
+            attempts: text(ATTEMPTS)?.parse().ok()?,
+            first_failure: text(FIRST).and_then(super::time),
         })
     }
 }

@@ -13,7 +13,8 @@ use tracing::info;
 use super::{MARK, mark, unavailable};
 use crate::config::{Provision, Streams};
 
-/// Copies for one group: redriven events. What is acked is removed.
+/// Copies for one group: events that wait for their next attempt, and redriven ones. What is acked is
+/// removed.
 pub(crate) const COPIES: &str = "BUS_RETRY";
 
 /// Events that gave up.
@@ -24,6 +25,9 @@ pub(crate) const RUNS: &str = "BUS_RUNS";
 
 /// The first token of all subjects of the bus's own. No event's begins with a capital letter.
 const TOKEN: &str = "BUS";
+
+/// What they all begin with.
+pub(crate) const PREFIX: &str = "BUS.";
 
 /// How long it is remembered how often an event was run, where nothing says that it is done.
 const RUNS_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -38,6 +42,11 @@ pub(crate) fn subject(stream: &str, rest: &str) -> String {
     format!("{TOKEN}.{kind}.{rest}")
 }
 
+/// Where a copy waits for its time; then it appears where copies do.
+pub(crate) fn later(rest: &str) -> String {
+    format!("{TOKEN}.later.{rest}")
+}
+
 /// Whether a subject is the bus's own.
 pub(crate) fn is(subject: &str) -> bool {
     subject.split('.').next() == Some(TOKEN)
@@ -48,20 +57,21 @@ pub(crate) async fn streams(
     context: &Context,
     provision: Provision,
     wanted: &Streams,
+    schedules: bool,
 ) -> Result<(), TransportError> {
     if provision == Provision::Never {
         return Ok(());
     }
     for name in [COPIES, LETTERS, RUNS] {
-        let config = config(name, wanted);
-        if !exists(context, &config).await? {
+        let config = config(name, wanted, schedules);
+        if !exists(context, provision, &config).await? {
             make(context, provision, config).await?;
         }
     }
     Ok(())
 }
 
-fn config(name: &str, wanted: &Streams) -> Config {
+fn config(name: &str, wanted: &Streams, schedules: bool) -> Config {
     let config = Config {
         name: name.to_owned(),
         subjects: vec![subject(name, ">")],
@@ -73,7 +83,9 @@ fn config(name: &str, wanted: &Streams) -> Config {
     };
     match name {
         COPIES => Config {
+            subjects: vec![subject(name, ">"), later(">")],
             retention: RetentionPolicy::WorkQueue,
+            allow_message_schedules: schedules,
             max_consumers: wanted.max_consumers,
             ..config
         },
@@ -82,7 +94,11 @@ fn config(name: &str, wanted: &Streams) -> Config {
     }
 }
 
-async fn exists(context: &Context, wanted: &Config) -> Result<bool, TransportError> {
+async fn exists(
+    context: &Context,
+    provision: Provision,
+    wanted: &Config,
+) -> Result<bool, TransportError> {
     let name = &wanted.name;
     let found = match context.get_stream(name).await {
         Ok(stream) => stream.cached_info().config.clone(),
@@ -97,16 +113,24 @@ async fn exists(context: &Context, wanted: &Config) -> Result<bool, TransportErr
             };
         }
     };
-    if found.metadata.contains_key(MARK)
-        && found.subjects == wanted.subjects
-        && found.retention == wanted.retention
-    {
+    let ours = found.metadata.contains_key(MARK) && found.retention == wanted.retention;
+    // A server that was replaced by a newer one can do what it could not when the stream was made.
+    let schedules = found.allow_message_schedules || !wanted.allow_message_schedules;
+    if ours && found.subjects == wanted.subjects && schedules {
+        return Ok(true);
+    }
+    if ours && provision == Provision::Create {
+        let (subjects, allow_message_schedules) = (wanted.subjects.clone(), true);
+        let changed = Config { subjects, allow_message_schedules, ..found };
+        let updated = context.update_stream(changed).await;
+        updated.map_err(|error| unavailable("changing a stream of the bus", &error))?;
         return Ok(true);
     }
     let (subjects, retention) = (&wanted.subjects, wanted.retention);
+    let with = if schedules { "" } else { ", message schedules" };
     let reason = format!(
         "the stream `{name}` is not the bus's: it has to have the subjects {subjects:?}, the \
-         retention {retention:?} and the metadata `{MARK}`"
+         retention {retention:?}{with} and the metadata `{MARK}`"
     );
     Err(TransportError::Unsupported { reason })
 }

@@ -14,7 +14,7 @@ use super::*;
 const INBOX: &str = "_INBOX_bus.>";
 
 /// What the documentation of `Provision::Never` says of a group.
-const GROUP: [&str; 8] = [
+const GROUP: [&str; 9] = [
     "$JS.API.CONSUMER.MSG.NEXT.ORDERS.billing_charge",
     "$JS.API.CONSUMER.MSG.NEXT.BUS_RETRY.billing_charge",
     "$JS.ACK.ORDERS.billing_charge.>",
@@ -22,6 +22,7 @@ const GROUP: [&str; 8] = [
     "$JS.API.STREAM.MSG.GET.BUS_RUNS",
     "$JS.API.STREAM.MSG.DELETE.BUS_RUNS",
     "BUS.runs.billing_charge.>",
+    "BUS.later.billing_charge.>",
     "BUS.dead.billing_charge.>",
 ];
 
