@@ -32,6 +32,7 @@ const SILENCE: Duration = Duration::from_millis(1600);
 pub(crate) struct Pull {
     lane: Arc<Lane>,
     kind: Kind,
+    stream: String,
     /// Where it is asked for messages.
     next: String,
     /// Lent to messages while they are read.
@@ -63,6 +64,7 @@ impl Pull {
     pub(crate) fn new(lane: Arc<Lane>, kind: Kind, stream: &str) -> Self {
         let signals = &lane.shared.signals;
         Self {
+            stream: stream.to_owned(),
             next: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", lane.name()),
             context: Some(lane.shared.context.clone()),
             arrived: Vec::new(),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::Info;
+use bus_core::transport::TransportError;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
@@ -16,6 +18,8 @@ use crate::{credit, runs};
 
 /// How often it is looked up to where a group is done, on average.
 const WATCH: Duration = Duration::from_secs(10);
+
+const GONE: &str = "its consumer was deleted";
 
 const PROGRESS: Bytes = Bytes::from_static(b"+WPI");
 const RELEASE: Bytes = Bytes::from_static(b"-NAK");
@@ -57,13 +61,24 @@ impl Lane {
             if self.stop.run_until_cancelled(sleep(rest)).await.is_none() {
                 return;
             }
-            match consumer::info(&self.shared.context, &stream, self.name()).await {
+            match self.info(&stream).await {
+                Ok(None) => return self.end(GONE.to_owned()),
                 Ok(Some(info)) => self.shared.floors.saw(self.name(), extent, &info),
-                Ok(None) => return self.end("its consumer was deleted".to_owned()),
                 // Whoever pulls sees that as well, and judges it.
                 Err(error) => debug!(group = %self.name(), %error, "not looked at"),
             }
         }
+    }
+
+    /// Ends where a consumer is gone; nobody answered for it.
+    pub(crate) async fn look(&self, stream: &str) {
+        if self.shared.may_look() && matches!(self.info(stream).await, Ok(None)) {
+            self.end(GONE.to_owned());
+        }
+    }
+
+    async fn info(&self, stream: &str) -> Result<Option<Info>, TransportError> {
+        consumer::info(&self.shared.context, stream, self.name()).await
     }
 
     fn look_after(&self, now: Instant) {

@@ -41,6 +41,11 @@ impl Pull {
             Some(StatusCode::IDLE_HEARTBEAT) => self.trouble.over(),
             Some(StatusCode::NO_RESPONDERS) => {
                 self.give_up(usize::MAX);
+                if self.trouble.is_over() {
+                    // Perhaps it is not only without a leader; asked once, for many may ask now.
+                    let (lane, stream) = (Arc::clone(&self.lane), self.stream.clone());
+                    self.lane.go(async move { lane.look(&stream).await });
+                }
                 self.not_before = self.trouble.again();
                 if self.not_before.is_none() {
                     let reason = "nobody answers: the consumer is deleted, or has no leader";

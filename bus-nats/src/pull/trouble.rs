@@ -19,6 +19,10 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
+    pub(super) fn is_over(&self) -> bool {
+        self.since.is_none()
+    }
+
     pub(super) fn over(&mut self) {
         *self = Self::default();
     }
