@@ -1,0 +1,165 @@
+//! Many retries at the same time: they wait apart, come back once each, and hold up nobody.
+//!
+//! The heavy half: `cargo test --release -p bus-nats --test retries -- --ignored --nocapture`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and tells figures"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bus_core::operator::Lag;
+use bus_core::prelude::*;
+use bus_core::transport::GroupName;
+use bus_nats::dev_server::DevServer;
+use bus_nats::{NatsConfig, NatsTransport};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+#[derive(Serialize, Deserialize, Event)]
+#[event(subject = "orders.placed")]
+struct Placed {
+    order: u64,
+    /// Its first run fails, and says when to come again.
+    fails: bool,
+}
+
+#[derive(Debug, thiserror::Error, Failure)]
+enum Away {
+    #[error("away for {0:?}")]
+    #[failure(retry_after)]
+    For(Duration),
+}
+
+#[derive(Default)]
+struct Seen {
+    delay: Duration,
+    handled: AtomicU64,
+    /// How long the slowest healthy one waited, by its own publish.
+    again: Mutex<BTreeMap<u64, (u32, EventId)>>,
+}
+
+#[handler(concurrency = 64)]
+async fn charge(placed: Placed, ctx: Context, State(seen): State<Arc<Seen>>) -> Result<(), Away> {
+    if placed.fails && ctx.attempt() == 1 {
+        return Err(Away::For(seen.delay));
+    }
+    if placed.fails {
+        let before =
+            seen.again.lock().unwrap().insert(placed.order, (ctx.attempt(), ctx.id().clone()));
+        assert!(before.is_none(), "{} came back twice", placed.order);
+    }
+    seen.handled.fetch_add(1, Ordering::AcqRel);
+    Ok(())
+}
+
+struct Bench {
+    _server: DevServer,
+    bus: Bus,
+    seen: Arc<Seen>,
+    running: Running,
+}
+
+impl Bench {
+    async fn new(delay: Duration) -> Self {
+        let server = DevServer::start().unwrap();
+        let config = NatsConfig { servers: vec![server.url()], ..NatsConfig::default() };
+        let bus = Bus::new(NatsTransport::connect(config).await.unwrap());
+        let seen = Arc::new(Seen { delay, ..Seen::default() });
+        let service = Service::new("billing", bus.clone()).state(Arc::clone(&seen));
+        let running = service.handlers(handlers![charge]).start().await.unwrap();
+        Self { _server: server, bus, seen, running }
+    }
+
+    async fn publish(&self, orders: std::ops::Range<u64>, fails: bool) -> Vec<EventId> {
+        let events: Vec<_> = orders.map(|order| Placed { order, fails }).collect();
+        self.bus.publish_all(&events).await.into_iter().map(Result::unwrap).collect()
+    }
+
+    async fn lag(&self) -> Lag {
+        let group = GroupName::new("billing", "charge").unwrap();
+        self.bus.operator().unwrap().lag(&group).await.unwrap()
+    }
+
+    async fn until(&self, what: impl AsyncFn(&Self) -> bool) {
+        let begun = Instant::now();
+        while !what(self).await {
+            assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", self.lag().await);
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn handled(&self, count: u64) {
+        self.until(async |bench| bench.seen.handled.load(Ordering::Acquire) >= count).await;
+    }
+
+    /// Healthy events in a second.
+    async fn rate(&self, from: u64, count: u64) -> f64 {
+        let before = self.seen.handled.load(Ordering::Acquire);
+        let begun = Instant::now();
+        self.publish(from..from + count, false).await;
+        self.handled(before + count).await;
+        count as f64 / begun.elapsed().as_secs_f64()
+    }
+}
+
+/// They wait on the broker and not among the deliveries, whatever their number.
+async fn waiting(count: u64) {
+    let bench = Bench::new(Duration::from_secs(600)).await;
+    let alone = bench.rate(0, 20_000).await;
+    let begun = Instant::now();
+    bench.publish(1_000_000..1_000_000 + count, true).await;
+    bench.until(async |bench| bench.lag().await.delayed == count).await;
+    let failed = begun.elapsed();
+    let lag = bench.lag().await;
+    assert_eq!((lag.waiting, lag.in_flight, lag.delayed), (0, 0, count));
+    let beside = bench.rate(100_000, 20_000).await;
+    let ratio = beside / alone;
+    println!(
+        "{count} failed in {failed:?}; healthy: {alone:.0}/s alone, {beside:.0}/s beside: {ratio:.2}"
+    );
+    assert!(ratio > 0.5, "{ratio}");
+    bench.running.stop().await;
+}
+
+/// Each comes back once, with its id and its count.
+async fn coming_back(count: u64, delay: Duration) {
+    let bench = Bench::new(delay).await;
+    let begun = Instant::now();
+    let ids = bench.publish(0..count, true).await;
+    bench.handled(count).await;
+    println!("{count} came back after {delay:?} in {:?}", begun.elapsed());
+    let again = bench.seen.again.lock().unwrap().clone();
+    for (order, (attempt, id)) in again {
+        assert_eq!((attempt, &id), (2, &ids[usize::try_from(order).unwrap()]));
+    }
+    bench.until(async |bench| bench.lag().await.behind() == 0).await;
+    bench.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_that_wait_for_a_retry_hold_up_nobody() {
+    waiting(5_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_retries_come_back_once_each() {
+    coming_back(5_000, Duration::from_secs(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute and wants a release build"]
+async fn a_hundred_thousand_that_wait_for_a_retry_hold_up_nobody() {
+    waiting(100_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute and wants a release build"]
+async fn a_hundred_thousand_retries_come_back_once_each() {
+    coming_back(100_000, Duration::from_secs(5)).await;
+}
