@@ -33,6 +33,7 @@ mod lane;
 mod lease;
 mod numbers;
 mod operator;
+mod poison;
 mod publish;
 mod pull;
 mod refusals;

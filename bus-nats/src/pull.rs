@@ -13,6 +13,7 @@ use tracing::debug;
 
 use crate::lane::Lane;
 use crate::lease::{Arrival, Kind};
+use crate::poison;
 use crate::refusals::refused;
 
 use self::trouble::Trouble;
@@ -43,6 +44,9 @@ pub(crate) struct Pull {
     connections: watch::Receiver<u64>,
     refusals: broadcast::Receiver<String>,
     trouble: Trouble,
+    /// The server of this inbox, and when the one before was lost.
+    server: String,
+    lost: Option<Instant>,
     /// Another has taken its place; it only takes what still comes.
     old: bool,
     /// When the server said something last.
@@ -71,6 +75,8 @@ impl Pull {
             connections: signals.connections.subscribe(),
             refusals: signals.refusals.subscribe(),
             trouble: Trouble::default(),
+            server: lane.shared.client().server_info().server_id,
+            lost: None,
             old: false,
             heard: Instant::now(),
             not_before: None,
@@ -155,12 +161,27 @@ impl Pull {
                 self.take_all(message.ok_or_else(ended)?, messages)
             }
             changed = self.connections.changed() => {
-                Err(changed.map_or_else(|_| ended(), |()| End::Again))
+                changed.map_err(|_| ended())?;
+                self.suspect();
+                Err(End::Again)
             }
             () = self.lane.room(self.kind) => Ok(()),
             text = refused(&mut self.refusals, &self.next) => Err(End::Broken(text)),
             () = sleep_until(self.heard + SILENCE), if asking => Err(self.silent()),
             () = sleep_until(not_before.unwrap_or(self.heard)), if not_before.is_some() => Ok(()),
+        }
+    }
+
+    /// A connection that is lost although its server went on, or again after a short time, may have
+    /// been lost over a message.
+    fn suspect(&mut self) {
+        let (server, now) = (self.lane.shared.client().server_info().server_id, Instant::now());
+        let again = self.lost.is_some_and(|before| now < before + self.lane.group.lease * 2);
+        let suspect = server == self.server || again;
+        (self.server, self.lost) = (server, Some(now));
+        if suspect && self.kind == Kind::Events && self.lane.shared.may_look() {
+            let (lane, stream) = (Arc::clone(&self.lane), self.stream.clone());
+            self.lane.go(async move { poison::look_after_reconnect(&lane, &stream).await });
         }
     }
 
