@@ -24,6 +24,12 @@ pub const HOUR: Duration = Duration::from_secs(60 * 60);
 /// const PATIENT: Retry = Retry::exponential(SECOND, MINUTE).attempts(8);
 /// assert_eq!(PATIENT.decide(Verdict::Retry, 3, 1.0), Decision::Again { after: SECOND * 16 });
 /// assert_eq!(PATIENT.decide(Verdict::Retry, 8, 1.0), Decision::GiveUp);
+///
+/// // Three runs within seconds for what passes by itself, then ten within a day for an outage.
+/// const STUBBORN: Retry = Retry::exponential(SECOND, MINUTE).attempts(3).then(MINUTE, HOUR, 10);
+/// assert_eq!(STUBBORN.decide(Verdict::Retry, 2, 1.0), Decision::Again { after: SECOND * 4 });
+/// assert_eq!(STUBBORN.decide(Verdict::Retry, 3, 1.0), Decision::Again { after: MINUTE });
+/// assert_eq!(STUBBORN.max_attempts(), 13);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
@@ -32,6 +38,15 @@ pub struct Retry {
     factor: u32,
     attempts: u32,
     jitter: bool,
+    slow: Option<Slow>,
+}
+
+/// What comes after the first attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slow {
+    first: Duration,
+    ceiling: Duration,
+    attempts: u32,
 }
 
 /// What becomes of an event that failed.
@@ -64,12 +79,12 @@ impl Retry {
     /// delay is a draw between 0 and that ("full jitter", Brooker, 2015), so that events that
     /// failed together do not come back together.
     pub const fn exponential(first: Duration, ceiling: Duration) -> Self {
-        Self { first, ceiling, factor: 4, attempts: 5, jitter: true }
+        Self { first, ceiling, factor: 4, attempts: 5, jitter: true, slow: None }
     }
 
     /// The same delay each time, to the point.
     pub const fn fixed(delay: Duration) -> Self {
-        Self { first: delay, ceiling: delay, factor: 1, attempts: 5, jitter: false }
+        Self { first: delay, ceiling: delay, factor: 1, attempts: 5, jitter: false, slow: None }
     }
 
     /// No second attempt: what fails is a dead letter.
@@ -77,7 +92,16 @@ impl Retry {
         Self::fixed(Duration::ZERO).attempts(1)
     }
 
-    /// How many runs there are in all, the first one counted; at least 1.
+    /// After these attempts `attempts` more, under delays that begin with `first` and end with
+    /// `ceiling`: fast for what passes by itself, then slow for an outage. They grow and are drawn as
+    /// those before. Said again, it replaces what was said.
+    pub const fn then(self, first: Duration, ceiling: Duration, attempts: u32) -> Self {
+        let slow = if attempts == 0 { None } else { Some(Slow { first, ceiling, attempts }) };
+        Self { slow, ..self }
+    }
+
+    /// How many runs there are, the first one counted, and those of [`then`](Self::then) not; at
+    /// least 1.
     pub const fn attempts(self, attempts: u32) -> Self {
         Self { attempts: if attempts == 0 { 1 } else { attempts }, ..self }
     }
@@ -94,14 +118,17 @@ impl Retry {
 
     /// How many runs there are in all.
     pub const fn max_attempts(&self) -> u32 {
-        self.attempts
+        match self.slow {
+            Some(slow) => self.attempts.saturating_add(slow.attempts),
+            None => self.attempts,
+        }
     }
 
     /// What to do about the failure of run `attempt` (from 1). `draw`, from 0 to 1, is the jitter.
     pub fn decide(&self, verdict: Verdict, attempt: u32, draw: f64) -> Decision {
         match verdict {
             Verdict::Reject => Decision::Reject,
-            _ if attempt >= self.attempts => Decision::GiveUp,
+            _ if attempt >= self.max_attempts() => Decision::GiveUp,
             Verdict::RetryAfter(after) => Decision::Again { after },
             Verdict::Retry => Decision::Again { after: self.delay(attempt, draw) },
         }
@@ -109,9 +136,14 @@ impl Retry {
 
     /// The most that is waited after run `attempt`.
     pub fn bound(&self, attempt: u32) -> Duration {
-        let growth = self.factor.checked_pow(attempt.saturating_sub(1));
-        let bound = growth.and_then(|growth| self.first.checked_mul(growth));
-        bound.unwrap_or(self.ceiling).min(self.ceiling)
+        let (first, ceiling, nth) = match self.slow {
+            Some(Slow { first, ceiling, .. }) if attempt >= self.attempts => {
+                (first, ceiling, attempt - self.attempts)
+            }
+            _ => (self.first, self.ceiling, attempt.saturating_sub(1)),
+        };
+        let bound = self.factor.checked_pow(nth).and_then(|growth| first.checked_mul(growth));
+        bound.unwrap_or(ceiling).min(ceiling)
     }
 
     fn delay(&self, attempt: u32, draw: f64) -> Duration {

@@ -25,6 +25,17 @@ fn fixed_is_to_the_point_and_never_is_never() {
 }
 
 #[test]
+fn fast_and_then_slow_is_one_policy() {
+    let policy = Retry::exponential(SECOND, MINUTE).attempts(3).then(MINUTE, HOUR, 4);
+    let bounds: Vec<u64> = (1..=7).map(|attempt| policy.bound(attempt).as_secs()).collect();
+    assert_eq!(bounds, [1, 4, 60, 240, 960, 3600, 3600]);
+    assert_eq!(policy.max_attempts(), 7);
+    assert!(matches!(policy.decide(Verdict::Retry, 6, 0.5), Decision::Again { .. }));
+    assert_eq!(policy.decide(Verdict::Retry, 7, 0.5), Decision::GiveUp);
+    assert_eq!(policy.then(MINUTE, HOUR, 0), Retry::exponential(SECOND, MINUTE).attempts(3));
+}
+
+#[test]
 fn the_error_can_say_when_but_not_how_often() {
     let after = Duration::from_secs(90);
     let decide = |attempt| Retry::DEFAULT.decide(Verdict::RetryAfter(after), attempt, 0.1);
