@@ -34,9 +34,13 @@ pub(crate) struct Route {
     pub(crate) layers: Vec<Arc<dyn Middleware<Context>>>,
     pub(crate) tally: Tally,
     pub(crate) trust: Trust,
+    pub(crate) redact: Option<Redact>,
     /// Answers that are on their way and hold no slot any more.
     pub(crate) unanswered: Semaphore,
 }
+
+/// What texts of errors go through before anybody else sees them.
+pub(crate) type Redact = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 /// The most answers of one handler that are on their way without a slot.
 pub(crate) const UNANSWERED: usize = 4096;
@@ -189,6 +193,10 @@ impl Route {
         text: &str,
         attempt: u32,
     ) -> Failed {
+        let redacted = self.redact.as_ref().map(|redact| {
+            quietly(|| redact(text)).unwrap_or_else(|| "its redaction panics".to_owned())
+        });
+        let text = redacted.as_deref().unwrap_or(text);
         let mut failed = Failed::new(class, text, attempt, self.desk.bus.clock().wall());
         failed.first = delivery.history().first_failure.unwrap_or(failed.last);
         failed.handler = Cow::Owned(self.entry.name.clone());

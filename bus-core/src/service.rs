@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::info;
 
+use crate::dispatch::Redact;
 use crate::event::Event;
 use crate::handler::{Entry, Handler, Options};
 use crate::middleware::{Layers, Middleware, Passage};
@@ -64,6 +65,7 @@ pub struct Service {
     retired: Vec<String>,
     lease: Duration,
     grace: Duration,
+    redact: Option<Redact>,
     probe: Probe,
 }
 
@@ -83,6 +85,7 @@ impl Service {
             retired: Vec::new(),
             lease: Duration::from_secs(30),
             grace: Duration::from_secs(25),
+            redact: None,
             probe: Probe::new(),
         }
     }
@@ -171,6 +174,13 @@ impl Service {
     /// 30 s that Kubernetes gives.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// What the texts of errors go through before they are logged or kept in dead letters: to take
+    /// out what nobody else may read. One that panics leaves nothing of the text.
+    pub fn redact(mut self, redact: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        self.redact = Some(Arc::new(redact));
         self
     }
 

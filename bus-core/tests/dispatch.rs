@@ -328,3 +328,16 @@ async fn middleware_wraps_the_bus_the_service_and_one_handler_in_this_order() {
     assert_eq!(read(), [2, 2, 0], "an outer one can end the run");
     assert_eq!(test.dead_letters("publishes")[0].failed.class, "service");
 }
+
+#[tokio::test]
+async fn texts_of_errors_are_redacted_before_they_are_kept() {
+    let redacted = async |redact: fn(&str) -> String| {
+        let test = TestBus::new();
+        let jobs = Service::new("jobs", test.bus()).handlers(handlers![work]).redact(redact);
+        test.start(jobs).await.unwrap();
+        test.publish(&Job { kind: Kind::Rejects }).settled().await.unwrap();
+        test.dead_letters("work")[0].failed.text.clone()
+    };
+    assert_eq!(redacted(|text| format!("{} letters", text.len())).await, "5 letters");
+    assert_eq!(redacted(|_| panic!("boom")).await, "its redaction panics");
+}

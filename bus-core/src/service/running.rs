@@ -149,7 +149,8 @@ fn route(service: &Service, entry: Entry, group: &Group) -> Arc<Route> {
     let desk = Desk { bus, states: service.states.clone(), group: group.name.clone() };
     let trust = Trust::new(&entry.name);
     let (desk, tally, unanswered) = (Arc::new(desk), Tally::default(), Semaphore::new(UNANSWERED));
-    Arc::new(Route { entry, desk, layers, tally, trust, unanswered })
+    let redact = service.redact.clone();
+    Arc::new(Route { entry, desk, layers, tally, trust, redact, unanswered })
 }
 
 /// Carries the transport's health into the probe, for ever.
