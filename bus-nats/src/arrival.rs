@@ -32,28 +32,29 @@ pub(crate) fn read(
 /// What the server says of a message.
 struct Known {
     origin: Origin,
-    stored: SystemTime,
     again: bool,
 }
 
 fn known(message: &jetstream::Message) -> Option<Known> {
     let info = message.info().ok()?;
-    let origin = Origin { stream: info.stream.into(), sequence: info.stream_sequence, redrives: 0 };
-    Some(Known { origin, stored: info.published.into(), again: info.delivered > 1 })
+    let (stream, sequence) = (info.stream.into(), info.stream_sequence);
+    let origin = Origin { stream, sequence, stored: info.published.into(), redrives: 0 };
+    Some(Known { origin, again: info.delivered > 1 })
 }
 
 fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Arrival> {
-    let Known { mut origin, mut stored, again } = known;
+    let Known { mut origin, again } = known;
+    let sequence = origin.sequence;
     let Message { reply, mut subject, headers, payload, .. } = message;
     if kind == Kind::Copies
         && let Some(stamp) = headers.as_ref().and_then(Stamp::read)
     {
-        (origin, stored, subject) = (stamp.origin, stamp.stored, stamp.subject.into());
+        (origin, subject) = (stamp.origin, stamp.subject.into());
     }
     let mut history = History::default();
     history.redrives = origin.redrives;
-    let original = Arc::new(Original { origin, subject, headers, payload, stored });
-    Some(Arrival { kind, asked, reply: reply?, original, history, again })
+    let original = Arc::new(Original { origin, subject, headers, payload });
+    Some(Arrival { kind, sequence, asked, reply: reply?, original, history, again })
 }
 
 /// Looks up how often an event was run that came before.

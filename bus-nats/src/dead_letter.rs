@@ -19,7 +19,7 @@ use crate::headers::stamp::{self, Cause, Stamp};
 use crate::headers::{self, Stored};
 use crate::lease::Original;
 use crate::publish::{Headers, Message, ONLY_ONCE};
-use crate::topology::own;
+use crate::topology::{consumer, own};
 use crate::transport::Shared;
 
 /// How many records are read at once.
@@ -36,19 +36,30 @@ pub(crate) async fn store(
     reason: Reason,
     failed: Failed,
 ) -> Result<(), TransportError> {
-    let Original { origin, subject, headers, payload, stored } = original;
+    let Original { origin, subject, headers, payload } = original;
     let stamp = Stamp {
         group: group.clone(),
         id: original.id().to_string(),
         subject: subject.to_string(),
         origin: origin.clone(),
-        stored: *stored,
     };
     let mut headers = stamp::original(headers.as_ref());
     stamp.write(&mut headers);
-    Cause { reason, failed }.write(&mut headers);
+    let mut cause = Cause { reason, failed };
+    cause.write(&mut headers);
+    let room = shared.max_payload().saturating_sub(payload.len() + ONLY_ONCE.len() + 5);
+    while stamp::size(&headers) > room && !cause.failed.text.is_empty() {
+        // The event is kept whole, and the error's text gives way.
+        cause.failed.text = half(&cause.failed.text).to_owned();
+        cause.write(&mut headers);
+    }
     let subject = own::subject(own::LETTERS, &origin.token(group));
     once(shared, subject, headers, payload.clone()).await
+}
+
+fn half(text: &str) -> &str {
+    let end = (0..=text.len() / 2).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 async fn once(
@@ -120,8 +131,8 @@ fn read(message: async_nats::Message) -> Option<DeadLetter> {
     let async_nats::Message { headers, payload, .. } = message;
     let headers = headers?;
     let (stamp, cause) = (Stamp::read(&headers)?, Cause::read(&headers)?);
-    let Stamp { group, subject, origin, stored, .. } = stamp;
-    let at = Stored { stream: &origin.stream, sequence: origin.sequence, time: stored };
+    let Stamp { group, subject, origin, .. } = stamp;
+    let at = Stored { stream: &origin.stream, sequence: origin.sequence, time: origin.stored };
     let envelope = headers::read(&subject, Some(&headers), payload.clone(), at)
         .unwrap_or_else(|_| headers::unreadable(payload, at));
     let id = DeadLetterId::new(origin.token(&group));
@@ -151,6 +162,12 @@ pub(crate) async fn redrive(shared: &Shared, id: &DeadLetterId) -> Result<(), Op
         },
     };
     let mut stamp = Stamp::read(&record.headers).ok_or_else(none)?;
+    if shared.may_look() {
+        // A copy that nobody reads would be in no list.
+        let reader = consumer::info(&shared.context, own::COPIES, &stamp.group).await;
+        let no_group = || OperatorError::NoGroup { group: stamp.group.clone() };
+        reader.map_err(unavailable)?.ok_or_else(no_group)?;
+    }
     stamp.origin.redrives += 1;
     let mut headers = stamp::original(Some(&record.headers));
     stamp.write(&mut headers);

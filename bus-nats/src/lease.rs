@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_nats::{HeaderMap, Subject};
 use bus_core::delivery::History;
@@ -20,6 +20,8 @@ use crate::runs::{Origin, Runs};
 mod answer;
 mod arrive;
 mod renew;
+#[cfg(test)]
+mod tests;
 
 /// Which of the group's two consumers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) kind: Kind,
+    /// Where the message itself stands: of a copy, in the stream of copies.
+    pub(crate) sequence: u64,
     /// Whether it is one of those that were asked for last.
     pub(crate) asked: bool,
     /// Where its answer goes.
@@ -42,6 +46,13 @@ pub(crate) struct Arrival {
     pub(crate) again: bool,
 }
 
+impl Arrival {
+    /// One number for each message of both consumers.
+    fn place(&self) -> u64 {
+        self.sequence * 2 + self.kind as u64
+    }
+}
+
 /// A message as it was published, also where a copy of it arrived.
 #[derive(Debug)]
 pub(crate) struct Original {
@@ -49,7 +60,6 @@ pub(crate) struct Original {
     pub(crate) subject: Subject,
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) payload: Bytes,
-    pub(crate) stored: SystemTime,
 }
 
 impl Original {
@@ -63,8 +73,8 @@ impl Original {
     }
 
     fn at(&self) -> Stored<'_> {
-        let Origin { stream, sequence, .. } = &self.origin;
-        Stored { stream, sequence: *sequence, time: self.stored }
+        let Origin { stream, sequence, stored, .. } = &self.origin;
+        Stored { stream, sequence: *sequence, time: *stored }
     }
 }
 
@@ -96,8 +106,17 @@ enum State {
     },
     /// The run took too long, and the event is given away.
     Overdue,
-    /// An answer is on its way.
-    Settling,
+    /// An answer is on its way; it may be that of a run.
+    Settling {
+        ran: bool,
+    },
+}
+
+impl State {
+    /// Whether a run began, and is not known to be overdue.
+    fn has_run(self) -> bool {
+        matches!(self, Self::Runs { .. } | Self::Settling { ran: true })
+    }
 }
 
 /// What has to be sent.
@@ -121,6 +140,8 @@ pub(crate) struct Leases {
     lease: Duration,
     timeout: Duration,
     held: ByNumber<Held>,
+    /// The token of what is held, by its message.
+    places: ByNumber<u64>,
     tokens: u64,
     /// Not yielded yet, in the order of their arrival.
     ready: VecDeque<u64>,
@@ -156,6 +177,7 @@ impl Leases {
             lease,
             timeout,
             held: ByNumber::default(),
+            places: ByNumber::default(),
             tokens: 0,
             ready: VecDeque::new(),
             orders: Vec::new(),
@@ -183,7 +205,7 @@ impl Leases {
 
     /// Whether every answer that was given is sent.
     pub(crate) fn is_answered(&self) -> bool {
-        let busy = |held: &Held| matches!(held.state, State::Arrives | State::Settling);
+        let busy = |held: &Held| matches!(held.state, State::Arrives | State::Settling { .. });
         self.orders.is_empty() && !self.held.values().any(busy)
     }
 
@@ -216,6 +238,7 @@ impl Leases {
 
     fn remove(&mut self, token: u64) -> Option<Held> {
         let held = self.held.remove(&token)?;
+        self.places.remove(&held.arrival.place());
         match held.arrival.kind {
             Kind::Events => self.calls.events |= self.events.settled(),
             Kind::Copies => self.calls.copies |= self.copies.settled(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_nats::HeaderMap;
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bus_core::delivery::History;
 use bus_core::transport::{GroupName, TransportError};
@@ -15,11 +16,14 @@ use crate::publish::{Headers, Message, Stored};
 use crate::topology::own;
 use crate::transport::Shared;
 
-/// Where an event stands in its stream, and how often it came back from the dead letters since.
+/// Which event it is, and how often it came back from the dead letters since. Sequences alone do
+/// not say it: a stream that is made anew, or restored from a copy, gives them to other events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) stream: Arc<str>,
     pub(crate) sequence: u64,
+    /// When the stream took it.
+    pub(crate) stored: SystemTime,
     pub(crate) redrives: u32,
 }
 
@@ -27,8 +31,10 @@ impl Origin {
     /// What stands behind the kind in a subject of the bus's own: one for each group, origin and
     /// redrive.
     pub(crate) fn token(&self, group: &GroupName) -> String {
-        let Self { stream, sequence, redrives } = self;
-        format!("{group}.{stream}.{sequence}.{redrives}")
+        let Self { stream, sequence, stored, redrives } = self;
+        // What every platform's clock can hold.
+        let micros = nanos(*stored) / 1000;
+        format!("{group}.{stream}.{sequence}.{micros}.{redrives}")
     }
 }
 
@@ -105,6 +111,12 @@ pub(crate) async fn look_up(
         }
         Err(error) => match error.kind() {
             LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            // Whoever notes the next run makes it again, or says that it is missing.
+            LastRawMessageErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Ok(None)
+            }
             _ => Err(unavailable(format!("looking up the runs of an event failed: {error}"))),
         },
     }

@@ -11,7 +11,8 @@ use bus_core::Envelope;
 use bus_core::answer::Answer;
 use bus_core::operator::Operator;
 use bus_core::transport::{Deliveries, Group, Health, Plan, Survey, Transport, TransportError};
-use tokio::sync::{OnceCell, watch};
+use time::OffsetDateTime;
+use tokio::sync::watch;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
@@ -26,7 +27,7 @@ use crate::knock::knock;
 use crate::refusals::permitted;
 use crate::topology::consumer::{self, Wanted};
 use crate::topology::domains::Domains;
-use crate::topology::floor::Floors;
+use crate::topology::floor::{Extent, Floors};
 use crate::topology::{Stream, own};
 use crate::{operator, publish, topology};
 
@@ -63,8 +64,6 @@ pub(crate) struct Shared {
     client: Client,
     config: NatsConfig,
     capabilities: Capabilities,
-    /// The bus's own streams are there.
-    own: OnceCell<()>,
     /// Dropped last: the client lives on it.
     engine: Engine,
 }
@@ -93,7 +92,6 @@ impl NatsTransport {
             headers: Writer::default(),
             floors: Floors::default(),
             domains: Domains::default(),
-            own: OnceCell::new(),
             context,
             signals,
             client,
@@ -119,9 +117,17 @@ impl NatsTransport {
     }
 }
 
+/// The stream, and what is known of it and of the consumer.
+type Joined = (Stream, Option<(Extent, OffsetDateTime)>);
+
 impl Shared {
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The bytes of the largest message that the server takes now, headers included.
+    pub(crate) fn max_payload(&self) -> usize {
+        self.client.server_info().max_payload
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -167,17 +173,17 @@ impl Shared {
 
     async fn own_streams(&self) -> Result<(), TransportError> {
         let NatsConfig { provision, streams, .. } = &self.config;
-        let made = || own::streams(&self.context, *provision, streams);
-        self.own.get_or_try_init(made).await.copied()
+        own::streams(&self.context, *provision, streams).await
     }
 
-    /// Joins both consumers of a group.
-    async fn join(&self, group: &Group) -> Result<Stream, TransportError> {
+    /// Joins both consumers of a group; says which stream, and since when there is the one of its
+    /// events, where that may be asked.
+    async fn join(&self, group: &Group) -> Result<Joined, TransportError> {
         let stream = self.stream(group.filter.domain()).await?;
         let none = || TransportError::NoStream { subject: group.filter.to_string() };
         let stream = stream.ok_or_else(none)?;
         let NatsConfig { provision, streams, .. } = &self.config;
-        let Some(extent) = stream.extent else { return Ok(stream) };
+        let Some(extent) = stream.extent else { return Ok((stream, None)) };
         self.own_streams().await?;
         let copies = Wanted::copies(&stream.name, group, streams.max_ack_pending);
         let found = consumer::info(&self.context, own::COPIES, &group.name).await?;
@@ -189,7 +195,7 @@ impl Shared {
         }
         let info = events.join(&self.context, found, *provision).await?;
         self.floors.saw(&group.name, extent, &info);
-        Ok(stream)
+        Ok((stream, Some((extent, info.created))))
     }
 
     async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
@@ -217,9 +223,9 @@ impl Transport for NatsTransport {
 
     async fn subscribe(&self, mut group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
         group.lease = group.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE);
-        let stream = permitted(&self.0.signals, self.0.join(&group)).await??;
+        let (stream, made) = permitted(&self.0.signals, self.0.join(&group)).await??;
         knock(&self.0, &stream.name, &group.name).await?;
-        Ok(Box::new(Member::start(&self.0, group, stream)))
+        Ok(Box::new(Member::start(&self.0, group, stream.name, made)))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

@@ -40,7 +40,6 @@ pub(crate) struct Stamp {
     pub(crate) id: String,
     pub(crate) subject: String,
     pub(crate) origin: Origin,
-    pub(crate) stored: SystemTime,
 }
 
 /// Why an event gave up.
@@ -65,15 +64,24 @@ pub(crate) fn original(headers: Option<&HeaderMap>) -> HeaderMap {
     kept
 }
 
+/// The bytes that headers take on the wire, with their first and their last line.
+pub(crate) fn size(headers: &HeaderMap) -> usize {
+    let values = headers.iter().flat_map(|(name, values)| {
+        let name: &str = name.as_ref();
+        values.iter().map(|value| name.len() + value.as_str().len() + 4)
+    });
+    values.sum::<usize>() + 12
+}
+
 impl Stamp {
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        let Origin { stream, sequence, redrives } = &self.origin;
+        let Origin { stream, sequence, stored, redrives } = &self.origin;
         put(headers, GROUP, self.group.as_str());
         put(headers, OWN_ID, &escape(&self.id));
         put(headers, SUBJECT, &escape(&self.subject));
         put(headers, ORIGIN, &format!("{stream}:{sequence}"));
         put(headers, REDRIVES, &redrives.to_string());
-        put(headers, STORED, &written(self.stored));
+        put(headers, STORED, &written(*stored));
     }
 
     /// `None` if it is not there, or not whole.
@@ -83,6 +91,7 @@ impl Stamp {
         let origin = Origin {
             stream: Arc::from(stream),
             sequence: sequence.parse().ok()?,
+            stored: super::time(text(STORED)?)?,
             redrives: text(REDRIVES)?.parse().ok()?,
         };
         let (service, handler) = text(GROUP)?.split_once('_')?;
@@ -91,7 +100,6 @@ impl Stamp {
             id: unescape(text(OWN_ID)?)?.into_owned(),
             subject: unescape(text(SUBJECT)?)?.into_owned(),
             origin,
-            stored: super::time(text(STORED)?)?,
         })
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
 use super::{ACK, Lane, lock};
 use crate::connection::jitter;
-use crate::lease::{Leases, Order};
+use crate::lease::{Kind, Leases, Order};
 use crate::topology::consumer;
 use crate::topology::floor::Extent;
 use crate::{credit, runs};
@@ -51,15 +52,22 @@ impl Lane {
 
     /// Remembers up to where the group is done, and sees that its consumer is gone where no request
     /// says so.
-    pub(crate) async fn watch(self: Arc<Self>, stream: String, extent: Extent) {
+    pub(crate) async fn watch(
+        self: Arc<Self>,
+        stream: String,
+        extent: Extent,
+        made: OffsetDateTime,
+    ) {
         loop {
             let rest = WATCH / 2 + jitter(WATCH);
             if self.stop.run_until_cancelled(sleep(rest)).await.is_none() {
                 return;
             }
             match consumer::info(&self.shared.context, &stream, self.name()).await {
-                Ok(Some(info)) => self.shared.floors.saw(self.name(), extent, &info),
-                Ok(None) => return self.end("its consumer was deleted".to_owned()),
+                Ok(Some(info)) if info.created == made => {
+                    self.shared.floors.saw(self.name(), extent, &info);
+                }
+                Ok(_) => return self.lose(Kind::Events, "its consumer was deleted".to_owned()),
                 // Whoever pulls sees that as well, and judges it.
                 Err(error) => debug!(group = %self.name(), %error, "not looked at"),
             }
@@ -69,6 +77,7 @@ impl Lane {
     fn look_after(&self, now: Instant) {
         let overdue = self.leases(|leases| {
             leases.look(now);
+            leases.surrender(now);
             leases.renew(now)
         });
         if overdue > 0 {
