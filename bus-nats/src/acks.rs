@@ -140,6 +140,7 @@ impl Acks {
     /// Gives everybody what they wait for, until the client ends.
     pub(crate) async fn listen(self: Arc<Self>, mut acks: Subscriber, signals: Signals) {
         let mut refusals = signals.refusals.subscribe();
+        let mut connections = signals.connections.subscribe();
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -149,6 +150,8 @@ impl Acks {
                     Some(ack) => self.answer(&ack),
                     None => return,
                 },
+                // It subscribes once more, and may now be allowed to.
+                Ok(()) = connections.changed() => self.waiting().deaf = None,
                 refusal = refusals.recv() => match refusal {
                     Ok(text) => self.refuse(&text),
                     Err(broadcast::error::RecvError::Lagged(_)) => {}

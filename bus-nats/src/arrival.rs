@@ -44,6 +44,7 @@ fn known(message: &jetstream::Message) -> Option<Known> {
 
 fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Arrival> {
     let (Known { mut origin, again }, mut history) = (known, History::default());
+    let sequence = origin.sequence;
     let Message { reply, mut subject, headers, payload, .. } = message;
     if kind == Kind::Copies
         && let Some(stamp) = headers.as_ref().and_then(Stamp::read)
@@ -53,7 +54,7 @@ fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Ar
     }
     history.redrives = origin.redrives;
     let original = Arc::new(Original { origin, subject, headers, payload });
-    Some(Arrival { kind, asked, reply: reply?, original, history, again })
+    Some(Arrival { kind, sequence, asked, reply: reply?, original, history, again })
 }
 
 /// Looks up how often an event was run that came before.

@@ -105,6 +105,11 @@ impl Credit {
         wake
     }
 
+    /// Whether more is held than would be asked for now.
+    pub(crate) fn is_over(&self) -> bool {
+        self.held > self.limit
+    }
+
     /// Whether there is nothing to look at.
     pub(crate) fn rests(&self) -> bool {
         self.held == 0 && self.settled == 0 && self.limit == self.least

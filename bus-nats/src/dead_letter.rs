@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 
 use crate::headers::stamp::{self, Cause, Stamp};
 use crate::lease::Original;
-use crate::topology::own;
+use crate::topology::{consumer, own};
 use crate::transport::Shared;
 use crate::{copy, headers, publish};
 
@@ -35,9 +35,22 @@ pub(crate) async fn store(
 ) -> Result<(), TransportError> {
     let mut headers = stamp::original(original.headers.as_ref());
     Stamp::of(group, original).write(&mut headers);
-    Cause { reason, failed }.write(&mut headers);
+    let mut cause = Cause { reason, failed };
+    cause.write(&mut headers);
+    let payload = original.payload.clone();
+    let room = shared.max_payload().saturating_sub(payload.len() + publish::ONCE_BYTES);
+    while stamp::size(&headers) > room && !cause.failed.text.is_empty() {
+        // The event is kept whole, and the error's text gives way.
+        cause.failed.text = half(&cause.failed.text).to_owned();
+        cause.write(&mut headers);
+    }
     let subject = own::subject(own::LETTERS, &original.origin.token(group));
-    publish::once(shared, subject, headers, original.payload.clone()).await
+    publish::once(shared, subject, headers, payload).await
+}
+
+fn half(text: &str) -> &str {
+    let end = (0..=text.len() / 2).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// The records of a group or of all, oldest first.
@@ -130,6 +143,12 @@ pub(crate) async fn redrive(shared: &Shared, id: &DeadLetterId) -> Result<(), Op
         },
     };
     let mut stamp = Stamp::read(&record.headers).ok_or_else(none)?;
+    if shared.may_look() {
+        // A copy that nobody reads would be in no list.
+        let reader = consumer::info(&shared.context, own::COPIES, &stamp.group).await;
+        let no_group = || OperatorError::NoGroup { group: stamp.group.clone() };
+        reader.map_err(unavailable)?.ok_or_else(no_group)?;
+    }
     stamp.origin.redrives += 1;
     (stamp.attempts, stamp.first_failure) = (0, None);
     let redriven = copy::now(shared, &stamp, &record.headers, record.payload).await;

@@ -9,13 +9,15 @@ use bus_core::settle::Settle;
 use bus_core::transport::{Deliveries, Group, TransportError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use time::OffsetDateTime;
 
 use crate::arrival::quarantine;
 use crate::lane::Lane;
-use crate::lease::{Kind, Yielded};
+use crate::lease::{Kind, Leases, Yielded};
 use crate::pull::Pull;
 use crate::settle::Answers;
-use crate::topology::{Stream, own};
+use crate::topology::floor::Extent;
+use crate::topology::own;
 use crate::transport::Shared;
 
 pub(crate) struct Member {
@@ -28,9 +30,14 @@ pub(crate) struct Member {
 
 impl Member {
     /// Begins to bring the events of a stream, and the copies that are for the group alone.
-    pub(crate) fn start(shared: &Arc<Shared>, group: Group, stream: Stream) -> Self {
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        group: Group,
+        stream: String,
+        made: Option<(Extent, OffsetDateTime)>,
+    ) -> Self {
         let lane = Arc::new(Lane::new(Arc::clone(shared), group));
-        for (kind, stream) in [(Kind::Events, stream.name.as_str()), (Kind::Copies, own::COPIES)] {
+        for (kind, stream) in [(Kind::Events, stream.as_str()), (Kind::Copies, own::COPIES)] {
             // Held from here on: a stop that comes before the task begins waits for it as well.
             let pulling = lane.pull();
             let pull = Pull::new(Arc::clone(&lane), kind, stream);
@@ -40,16 +47,30 @@ impl Member {
             });
         }
         shared.spawn(Arc::clone(&lane).keep());
-        if let Some(extent) = stream.extent {
-            shared.spawn(Arc::clone(&lane).watch(stream.name, extent));
+        if let Some((extent, made)) = made {
+            shared.spawn(Arc::clone(&lane).watch(stream, extent, made));
         }
         let answers = Arc::new(Answers(Arc::clone(&lane)));
         Self { lane, answers, taken: VecDeque::new(), flush: None }
     }
 }
 
+impl Member {
+    /// What was next to be yielded, if it is still ours; says how much that was.
+    fn hand_back(&mut self) -> u64 {
+        let taken = std::mem::take(&mut self.taken);
+        self.lane.leases(|leases| {
+            taken.iter().for_each(|yielded| leases.hand_back(yielded.token));
+        });
+        taken.len() as u64
+    }
+}
+
 impl Deliveries for Member {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        if self.lane.is_gone() {
+            self.hand_back();
+        }
         loop {
             if self.taken.is_empty() {
                 let taken = &mut self.taken;
@@ -74,13 +95,10 @@ impl Deliveries for Member {
     }
 
     fn stop(&mut self) -> u64 {
-        let taken = std::mem::take(&mut self.taken);
-        let count = self.lane.leases(|leases| {
-            taken.iter().for_each(|yielded| leases.hand_back(yielded.token));
-            leases.stop()
-        });
-        self.lane.stop.cancel();
-        count + taken.len() as u64
+        let taken = self.hand_back();
+        let count = self.lane.leases(Leases::stop);
+        self.lane.stop();
+        count + taken
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

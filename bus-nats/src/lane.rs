@@ -1,7 +1,7 @@
 //! One member of a group: what it holds, and the tasks on the client's thread that see to it.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::Subject;
@@ -37,6 +37,7 @@ pub(crate) struct Lane {
     pub(crate) stop: CancellationToken,
     /// Why there will be nothing more.
     broken: Mutex<Option<String>>,
+    gone: AtomicBool,
     /// The last ack to each consumer: to send it again is a fence.
     last_acks: Mutex<[Option<Subject>; 2]>,
 }
@@ -55,6 +56,7 @@ impl Lane {
             pulls: AtomicUsize::new(0),
             stop: CancellationToken::new(),
             broken: Mutex::new(None),
+            gone: AtomicBool::new(false),
             last_acks: Mutex::default(),
         }
     }
@@ -95,6 +97,19 @@ impl Lane {
         }
     }
 
+    /// As [`end`](Self::end), where what we hold of a consumer is nobody's, because it is gone.
+    pub(crate) fn lose(&self, kind: Kind, reason: String) {
+        self.leases(|leases| leases.lose(kind));
+        lock(&self.last_acks)[kind as usize] = None;
+        self.gone.store(true, Ordering::Release);
+        self.end(reason);
+    }
+
+    /// Whether something that was held is nobody's.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
     pub(crate) fn is_broken(&self) -> bool {
         lock(&self.broken).is_some()
     }
@@ -118,6 +133,12 @@ impl Lane {
             work.await;
             drop(busy);
         });
+    }
+
+    /// Nothing more is to be brought. The keeper may wait for nothing but this.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+        self.work.notify_one();
     }
 
     fn is_over(&self) -> bool {

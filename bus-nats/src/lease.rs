@@ -34,6 +34,8 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) kind: Kind,
+    /// Where the message itself stands: of a copy, in the stream of copies.
+    pub(crate) sequence: u64,
     /// Whether it is one of those that were asked for last.
     pub(crate) asked: bool,
     /// Where its answer goes.
@@ -42,6 +44,13 @@ pub(crate) struct Arrival {
     pub(crate) history: History,
     /// Whether it was delivered before, to whomever.
     pub(crate) again: bool,
+}
+
+impl Arrival {
+    /// One number for each message of both consumers.
+    fn place(&self) -> u64 {
+        self.sequence * 2 + self.kind as u64
+    }
 }
 
 /// A message as it was published, also where a copy of it arrived.
@@ -92,8 +101,17 @@ enum State {
     },
     /// The run took too long, and the event is given away.
     Overdue,
-    /// An answer is on its way.
-    Settling,
+    /// An answer is on its way; it may be that of a run.
+    Settling {
+        ran: bool,
+    },
+}
+
+impl State {
+    /// Whether a run began, and is not known to be overdue.
+    fn has_run(self) -> bool {
+        matches!(self, Self::Runs { .. } | Self::Settling { ran: true })
+    }
 }
 
 /// What has to be sent.
@@ -117,6 +135,8 @@ pub(crate) struct Leases {
     lease: Duration,
     timeout: Duration,
     held: ByNumber<Held>,
+    /// The token of what is held, by its message.
+    places: ByNumber<u64>,
     tokens: u64,
     /// Not yielded yet, in the order of their arrival.
     ready: VecDeque<u64>,
@@ -152,6 +172,7 @@ impl Leases {
             lease,
             timeout,
             held: ByNumber::default(),
+            places: ByNumber::default(),
             tokens: 0,
             ready: VecDeque::new(),
             orders: Vec::new(),
@@ -179,7 +200,7 @@ impl Leases {
 
     /// Whether every answer that was given is sent.
     pub(crate) fn is_answered(&self) -> bool {
-        let busy = |held: &Held| matches!(held.state, State::Arrives | State::Settling);
+        let busy = |held: &Held| matches!(held.state, State::Arrives | State::Settling { .. });
         self.orders.is_empty() && !self.held.values().any(busy)
     }
 
@@ -212,6 +233,7 @@ impl Leases {
 
     fn remove(&mut self, token: u64) -> Option<Held> {
         let held = self.held.remove(&token)?;
+        self.places.remove(&held.arrival.place());
         match held.arrival.kind {
             Kind::Events => self.calls.events |= self.events.settled(),
             Kind::Copies => self.calls.copies |= self.copies.settled(),

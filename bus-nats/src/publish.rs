@@ -51,6 +51,9 @@ pub(crate) enum Stored {
 /// window of time.
 const ONLY_ONCE: &str = "Nats-Expected-Last-Subject-Sequence";
 
+/// What that header takes on the wire.
+pub(crate) const ONCE_BYTES: usize = ONLY_ONCE.len() + ": 0\r\n".len();
+
 /// Stores an event once, however often it has to be sent.
 pub(crate) async fn publish(shared: Arc<Shared>, envelope: Envelope) -> Result<(), TransportError> {
     shared.prepare(envelope.subject.domain()).await;

@@ -15,6 +15,7 @@ use crate::lane::Lane;
 use crate::lease::{Arrival, Kind};
 use crate::poison;
 use crate::refusals::refused;
+use crate::topology::consumer;
 
 use self::trouble::Trouble;
 
@@ -28,6 +29,9 @@ const EXPIRES: Duration = Duration::from_secs(1);
 
 /// A server that is silent for longer has forgotten.
 const SILENCE: Duration = Duration::from_millis(1600);
+
+/// How long it may take to find out whether a consumer is gone.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What brings the messages of one consumer.
 pub(crate) struct Pull {
@@ -60,6 +64,8 @@ enum End {
     Stopped,
     /// Another inbox is needed.
     Again,
+    /// The consumer was deleted, the server says.
+    Gone(String),
     /// There is no more to be had, and this is why.
     Broken(String),
 }
@@ -91,9 +97,20 @@ impl Pull {
             match self.inbox().await {
                 End::Stopped => return,
                 End::Again => {}
+                End::Gone(reason) => return self.lane.lose(self.kind, reason),
+                End::Broken(reason) if self.is_gone().await => {
+                    return self.lane.lose(self.kind, reason);
+                }
                 End::Broken(reason) => return self.lane.end(reason),
             }
         }
+    }
+
+    /// Whether there is no consumer any more, where that may be asked and is known at once.
+    async fn is_gone(&self) -> bool {
+        let shared = &self.lane.shared;
+        let info = consumer::info(&shared.context, &self.stream, self.lane.name());
+        shared.may_look() && matches!(timeout(LOOK, info).await, Ok(Ok(None)))
     }
 
     /// Brings messages by one inbox.
@@ -167,7 +184,7 @@ impl Pull {
             }
             () = self.lane.room(self.kind) => Ok(()),
             text = refused(&mut self.refusals, &self.next) => Err(End::Broken(text)),
-            () = sleep_until(self.heard + SILENCE), if asking => Err(self.silent()),
+            () = sleep_until(self.heard + SILENCE), if asking => self.silent(),
             () = sleep_until(not_before.unwrap_or(self.heard)), if not_before.is_some() => Ok(()),
         }
     }
@@ -185,13 +202,16 @@ impl Pull {
         }
     }
 
-    /// While there is no connection it is no wonder.
-    fn silent(&mut self) -> End {
-        debug!(group = %self.lane.name(), "the server is silent, it is asked anew");
-        if self.lane.shared.is_connected() && self.trouble.again().is_none() {
-            return End::Broken("the server is silent".to_owned());
+    /// While there is no connection it is no wonder, and what was asked on many inboxes would be
+    /// served on all of them when there is one.
+    fn silent(&mut self) -> Result<(), End> {
+        if !self.lane.shared.is_connected() {
+            self.heard = Instant::now();
+            return Ok(());
         }
-        End::Again
+        debug!(group = %self.lane.name(), "the server is silent, it is asked anew");
+        let again = self.trouble.again();
+        Err(again.map_or_else(|| End::Broken("the server is silent".to_owned()), |_| End::Again))
     }
 
     fn give_up(&self, count: usize) {

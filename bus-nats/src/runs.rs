@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_nats::HeaderMap;
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bus_core::delivery::History;
 use bus_core::transport::{GroupName, TransportError};
@@ -16,12 +17,13 @@ use crate::publish::{Headers, Message, Stored};
 use crate::topology::own;
 use crate::transport::Shared;
 
-/// Which message of a stream an event is, and how often it came back from the dead letters.
+/// Which event it is, and how often it came back from the dead letters since. Sequences alone do
+/// not say it: a stream that is made anew, or restored from a copy, gives them to other events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) stream: Arc<str>,
     pub(crate) sequence: u64,
-    /// When: a stream that was deleted and made anew has the same sequences again.
+    /// When the stream took it.
     pub(crate) stored: SystemTime,
     pub(crate) redrives: u32,
 }
@@ -37,8 +39,9 @@ impl Origin {
     /// redrive.
     pub(crate) fn token(&self, group: &GroupName) -> String {
         let Self { stream, sequence, stored, redrives } = self;
-        let millis = nanos(*stored) / 1_000_000;
-        format!("{group}.{stream}.{sequence}-{millis:x}.{redrives}")
+        // What every platform's clock can hold.
+        let micros = nanos(*stored) / 1000;
+        format!("{group}.{stream}.{sequence}-{micros:x}.{redrives}")
     }
 }
 
@@ -115,6 +118,12 @@ pub(crate) async fn look_up(
         }
         Err(error) => match error.kind() {
             LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            // Whoever notes the next run makes it again, or says that it is missing.
+            LastRawMessageErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Ok(None)
+            }
             _ => Err(unavailable(format!("looking up the runs of an event failed: {error}"))),
         },
     }

@@ -11,9 +11,9 @@ use bus_core::Envelope;
 use bus_core::answer::Answer;
 use bus_core::operator::Operator;
 use bus_core::transport::{Deliveries, Group, Health, Plan, Survey, Transport, TransportError};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 use tokio::task::unconstrained;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::acks::Acks;
 use crate::capabilities::{self, Capabilities};
@@ -23,15 +23,12 @@ use crate::deliveries::Member;
 use crate::engine::Engine;
 use crate::headers::Writer;
 use crate::knock::knock;
+use crate::publish;
 use crate::refusals::permitted;
-use crate::topology::consumer::{self, Wanted};
 use crate::topology::domains::Domains;
 use crate::topology::floor::Floors;
-use crate::topology::{Stream, own};
-use crate::{operator, publish, topology};
 
-/// How long a publish waits for its stream to be made.
-const PREPARE: Duration = Duration::from_secs(1);
+mod provide;
 
 /// A lease that is shorter could end between two signs of life.
 const SHORTEST_LEASE: Duration = Duration::from_millis(100);
@@ -65,8 +62,6 @@ pub(crate) struct Shared {
     client: Client,
     config: NatsConfig,
     capabilities: Capabilities,
-    /// The bus's own streams are there.
-    own: OnceCell<()>,
     /// Dropped last: the client lives on it.
     engine: Engine,
 }
@@ -95,7 +90,6 @@ impl NatsTransport {
             headers: Writer::default(),
             floors: Floors::default(),
             domains: Domains::default(),
-            own: OnceCell::new(),
             context,
             signals,
             client,
@@ -126,6 +120,11 @@ impl Shared {
         &self.client
     }
 
+    /// The bytes of the largest message that the server takes now, headers included.
+    pub(crate) fn max_payload(&self) -> usize {
+        self.client.server_info().max_payload
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
@@ -139,82 +138,6 @@ impl Shared {
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.engine.spawn(task);
     }
-
-    /// The stream of a domain, made or compared as the configuration says.
-    async fn stream(&self, domain: &str) -> Result<Option<Stream>, TransportError> {
-        let NatsConfig { provision, streams, .. } = &self.config;
-        topology::stream(&self.context, domain, *provision, streams).await
-    }
-
-    /// Makes the stream that is to take a subject, where that is ours to do and can be done now.
-    pub(crate) async fn prepare(&self, domain: &str) {
-        let ours = self.config.provision == Provision::Create;
-        if ours && !self.domains.knows(domain) && self.is_connected() {
-            let make = || async { self.stream(domain).await.map(drop) };
-            // What takes longer is left to the publish, which has a deadline. Boxed, because it is
-            // rare and would make every publish as large.
-            let _ = Box::pin(timeout(PREPARE, self.domains.know(domain, make))).await;
-        }
-    }
-
-    /// The stream that takes a subject, which nothing took so far.
-    pub(crate) async fn provide(&self, subject: &str) -> Result<Option<()>, TransportError> {
-        if own::is(subject) {
-            return self.make_own().await.map(Some);
-        }
-        let domain = subject.split('.').next().unwrap_or(subject);
-        Ok(self.stream(domain).await?.map(drop))
-    }
-
-    async fn own_streams(&self) -> Result<(), TransportError> {
-        self.own.get_or_try_init(|| self.make_own()).await.copied()
-    }
-
-    async fn make_own(&self) -> Result<(), TransportError> {
-        let NatsConfig { provision, streams, .. } = &self.config;
-        own::streams(&self.context, *provision, streams, self.has_schedules()).await
-    }
-
-    /// Whether the server can keep a message until its time.
-    pub(crate) fn has_schedules(&self) -> bool {
-        self.capabilities.schedules
-    }
-
-    /// Joins both consumers of a group.
-    async fn join(&self, group: &Group) -> Result<Stream, TransportError> {
-        let stream = self.stream(group.filter.domain()).await?;
-        let none = || TransportError::NoStream { subject: group.filter.to_string() };
-        let stream = stream.ok_or_else(none)?;
-        let NatsConfig { provision, streams, .. } = &self.config;
-        let Some(extent) = stream.extent else { return Ok(stream) };
-        self.own_streams().await?;
-        let copies = Wanted::copies(&stream.name, group, streams.max_ack_pending);
-        let found = consumer::info(&self.context, own::COPIES, &group.name).await?;
-        copies.join(&self.context, found, *provision).await?;
-        let mut events = Wanted::events(&stream.name, group, streams.max_ack_pending);
-        let found = consumer::info(&self.context, &stream.name, &group.name).await?;
-        if found.is_none() {
-            events = events.resume(self.floors.resume(&group.name, extent))?;
-        }
-        let info = events.join(&self.context, found, *provision).await?;
-        self.floors.saw(&group.name, extent, &info);
-        Ok(stream)
-    }
-
-    async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
-        let mut survey = Survey::default();
-        if !self.may_look() {
-            return Ok(survey);
-        }
-        for filter in &plan.filters {
-            if self.stream(filter.domain()).await?.is_none() {
-                survey.uncovered.push(filter.clone());
-            }
-        }
-        self.own_streams().await?;
-        survey.groups = operator::groups(self, plan).await?;
-        Ok(survey)
-    }
 }
 
 #[async_trait]
@@ -226,9 +149,9 @@ impl Transport for NatsTransport {
 
     async fn subscribe(&self, mut group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
         group.lease = group.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE);
-        let stream = permitted(&self.0.signals, self.0.join(&group)).await??;
+        let (stream, made) = permitted(&self.0.signals, self.0.join(&group)).await??;
         knock(&self.0, &stream.name, &group.name).await?;
-        Ok(Box::new(Member::start(&self.0, group, stream)))
+        Ok(Box::new(Member::start(&self.0, group, stream.name, made)))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

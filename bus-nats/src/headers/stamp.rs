@@ -68,6 +68,15 @@ pub(crate) fn original(headers: Option<&HeaderMap>) -> HeaderMap {
     kept
 }
 
+/// The bytes that headers take on the wire, with their first and their last line.
+pub(crate) fn size(headers: &HeaderMap) -> usize {
+    let values = headers.iter().flat_map(|(name, values)| {
+        let name: &str = name.as_ref();
+        values.iter().map(|value| name.len() + value.as_str().len() + 4)
+    });
+    values.sum::<usize>() + 12
+}
+
 impl Stamp {
     /// Of an event that a group was given, without any run.
     pub(crate) fn of(group: &GroupName, original: &Original) -> Self {

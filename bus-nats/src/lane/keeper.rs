@@ -6,12 +6,13 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::Info;
 use bus_core::transport::TransportError;
 use bytes::Bytes;
+use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
 use super::{ACK, Lane, lock};
 use crate::connection::jitter;
-use crate::lease::{Leases, Order};
+use crate::lease::{Kind, Leases, Order};
 use crate::topology::consumer;
 use crate::topology::floor::Extent;
 use crate::{credit, runs};
@@ -55,15 +56,22 @@ impl Lane {
 
     /// Remembers up to where the group is done, and sees that its consumer is gone where no request
     /// says so.
-    pub(crate) async fn watch(self: Arc<Self>, stream: String, extent: Extent) {
+    pub(crate) async fn watch(
+        self: Arc<Self>,
+        stream: String,
+        extent: Extent,
+        made: OffsetDateTime,
+    ) {
         loop {
             let rest = WATCH / 2 + jitter(WATCH);
             if self.stop.run_until_cancelled(sleep(rest)).await.is_none() {
                 return;
             }
             match self.info(&stream).await {
-                Ok(None) => return self.end(GONE.to_owned()),
-                Ok(Some(info)) => self.shared.floors.saw(self.name(), extent, &info),
+                Ok(Some(info)) if info.created == made => {
+                    self.shared.floors.saw(self.name(), extent, &info);
+                }
+                Ok(_) => return self.lose(Kind::Events, GONE.to_owned()),
                 // Whoever pulls sees that as well, and judges it.
                 Err(error) => debug!(group = %self.name(), %error, "not looked at"),
             }
@@ -71,9 +79,9 @@ impl Lane {
     }
 
     /// Ends where a consumer is gone; nobody answered for it.
-    pub(crate) async fn look(&self, stream: &str) {
+    pub(crate) async fn look(&self, kind: Kind, stream: &str) {
         if self.shared.may_look() && matches!(self.info(stream).await, Ok(None)) {
-            self.end(GONE.to_owned());
+            self.lose(kind, GONE.to_owned());
         }
     }
 
@@ -84,6 +92,7 @@ impl Lane {
     fn look_after(&self, now: Instant) {
         let overdue = self.leases(|leases| {
             leases.look(now);
+            leases.surrender(now);
             leases.renew(now)
         });
         if overdue > 0 {

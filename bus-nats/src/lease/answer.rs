@@ -6,7 +6,7 @@ use async_nats::Subject;
 use bus_core::settle::SettleError;
 use tokio::time::Instant;
 
-use super::{Arrival, Leases, Order, Original, State};
+use super::{Arrival, Held, Kind, Leases, Order, Original, State};
 use crate::runs::{Origin, Runs};
 
 impl Leases {
@@ -32,7 +32,7 @@ impl Leases {
     /// An answer begins that takes its time; the delivery is renewed until it has ended.
     pub(crate) fn claim(&mut self, token: u64) -> Result<Arrival, SettleError> {
         let held = self.held.get_mut(&token).ok_or(SettleError::Expired)?;
-        held.state = State::Settling;
+        held.state = State::Settling { ran: held.state.has_run() };
         Ok(held.arrival.clone())
     }
 
@@ -61,7 +61,7 @@ impl Leases {
         if *again && held.state != State::Waits {
             let before = Runs::new(history.attempts, history.first_failure);
             let undo = (original.origin.clone(), before);
-            held.state = State::Settling;
+            held.state = State::Settling { ran: false };
             return Ok(Some(undo));
         }
         self.hand_back(token);
@@ -78,10 +78,22 @@ impl Leases {
     /// Nobody will answer: it is not renewed any more. A run that began counts.
     pub(crate) fn abandon(&mut self, token: u64) {
         let Some(held) = self.remove(token) else { return };
-        if let (State::Runs { .. }, false) = (held.state, held.arrival.again) {
+        if held.state.has_run() && !held.arrival.again {
             let runs = Runs::one_more(held.arrival.history);
             self.orders.push(Order::Note(held.arrival.original.origin.clone(), runs));
         }
+    }
+
+    /// The consumer is gone: nothing of a kind is ours any more, and an answer would be taken for
+    /// one to the next consumer of that name, perhaps of another event.
+    pub(crate) fn lose(&mut self, kind: Kind) {
+        let of_kind = |(token, held): (&u64, &Held)| (held.arrival.kind == kind).then_some(*token);
+        let lost: Vec<u64> = self.held.iter().filter_map(of_kind).collect();
+        for token in lost {
+            self.remove(token);
+        }
+        let held = &self.held;
+        self.ready.retain(|token| held.contains_key(token));
     }
 
     /// Takes no new work and hands back what nobody has seen: how much that was.

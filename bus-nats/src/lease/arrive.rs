@@ -19,16 +19,19 @@ impl Leases {
         if arrival.asked {
             self.credit(arrival.kind).arrived();
         }
+        // Also where it is said to come for the first time: a server that was killed forgets what
+        // it had given out last.
+        if self.adopt(&arrival, now) {
+            return None;
+        }
         if self.stopped {
             self.orders.push(Order::Release(arrival.reply));
             return None;
         }
         let (kind, again) = (arrival.kind, arrival.again);
-        if again && self.adopt(&arrival, now) {
-            return None;
-        }
         let token = self.tokens;
         self.tokens += 1;
+        self.places.insert(arrival.place(), token);
         let state = if again { State::Arrives } else { State::Waits };
         self.held.insert(token, Held { arrival, state, renewed: now, note: None });
         self.credit(kind).hold();
@@ -49,11 +52,10 @@ impl Leases {
     /// The broker gave us again what we still hold, because its sign of life came late. It stays
     /// with the run that has it; where that took too long, it is given away.
     fn adopt(&mut self, arrival: &Arrival, now: Instant) -> bool {
-        let same =
-            |(_, held): &(&u64, &mut Held)| held.arrival.original.origin == arrival.original.origin;
-        let Some((token, held)) = self.held.iter_mut().find(same) else { return false };
-        if held.state == State::Overdue {
-            let token = *token;
+        let Some(token) = self.places.get(&arrival.place()).copied() else { return false };
+        let Some(held) = self.held.get_mut(&token) else { return false };
+        let same = held.arrival.original.origin == arrival.original.origin;
+        if !same || held.state == State::Overdue {
             self.remove(token);
             return false;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Leases, Order, State};
+use super::{Held, Leases, Order, State};
 use crate::runs::Runs;
 
 /// A lease is renewed when this part of it is over.
@@ -20,12 +20,27 @@ impl Leases {
         (lease / (2 * RENEW)).clamp(Duration::from_millis(10), Duration::from_secs(5))
     }
 
+    /// Hands back what was fetched for a handler that became slow, and has waited so long that it
+    /// would have to be renewed: the newest first, down to what would be fetched now.
+    pub(crate) fn surrender(&mut self, now: Instant) {
+        while let Some(token) = self.ready.back().copied() {
+            if let Some(Held { arrival, renewed, .. }) = self.held.get(&token) {
+                let (kind, due) = (arrival.kind, *renewed + self.lease / RENEW);
+                if now < due || !self.credit(kind).is_over() {
+                    return;
+                }
+            }
+            self.ready.pop_back();
+            self.hand_back(token);
+        }
+    }
+
     /// Renews what is due; says how many runs are given up.
     pub(crate) fn renew(&mut self, now: Instant) -> usize {
         let (mut gone, mut overdue) = (Vec::new(), 0);
         for (token, held) in &mut self.held {
             let since = match held.state {
-                State::Arrives | State::Waits | State::Settling => now,
+                State::Arrives | State::Waits | State::Settling { .. } => now,
                 State::Runs { since } => since,
                 State::Overdue => {
                     if now >= held.renewed + self.lease {

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use super::{Arrival, Kind, Leases, Order, Original};
 use crate::runs::{Origin, Runs};
 
+mod again;
+
 const LEASE: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -74,6 +76,7 @@ fn arrival(sequence: u64, delivered: u32) -> Arrival {
     };
     Arrival {
         kind: Kind::Events,
+        sequence,
         asked: true,
         reply: reply(sequence, delivered),
         original: Arc::new(original),

@@ -39,12 +39,15 @@ impl Pull {
                 self.deliver(message);
             }
             Some(StatusCode::IDLE_HEARTBEAT) => self.trouble.over(),
+            // How requests ended that another inbox has replaced, does not matter.
+            Some(_) if self.old => {}
             Some(StatusCode::NO_RESPONDERS) => {
                 self.give_up(usize::MAX);
                 if self.trouble.is_over() {
                     // Perhaps it is not only without a leader; asked once, for many may ask now.
-                    let (lane, stream) = (Arc::clone(&self.lane), self.stream.clone());
-                    self.lane.go(async move { lane.look(&stream).await });
+                    let (lane, kind, stream) =
+                        (Arc::clone(&self.lane), self.kind, self.stream.clone());
+                    self.lane.go(async move { lane.look(kind, &stream).await });
                 }
                 self.not_before = self.trouble.again();
                 if self.not_before.is_none() {
@@ -59,9 +62,6 @@ impl Pull {
 
     /// A request has ended, or can not be served.
     fn status(&mut self, status: StatusCode, message: &Message) -> Result<(), End> {
-        if self.old {
-            return Ok(());
-        }
         let left = |headers: &HeaderMap| headers.get(PENDING)?.as_str().parse().ok();
         self.give_up(message.headers.as_ref().and_then(left).unwrap_or(usize::MAX));
         if matches!(status, StatusCode::TIMEOUT | StatusCode::NOT_FOUND) {
@@ -71,8 +71,10 @@ impl Pull {
         }
         let text = message.description.as_deref().unwrap_or_default();
         debug!(group = %self.lane.name(), %status, text, "the server ends a request");
-        let hopeless = text.contains("Consumer Deleted") || text.contains("push based");
-        self.not_before = self.trouble.again().filter(|_| !hopeless);
+        if text.contains("Consumer Deleted") {
+            return Err(End::Gone(format!("{status} {text}")));
+        }
+        self.not_before = self.trouble.again().filter(|_| !text.contains("push based"));
         match self.not_before {
             Some(_) => Ok(()),
             None => Err(End::Broken(format!("{status} {text}"))),

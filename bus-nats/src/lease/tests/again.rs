@@ -1,0 +1,66 @@
+//! What comes again, and what is gone.
+
+use super::*;
+
+#[test]
+fn what_comes_again_stays_with_its_run_however_often_the_server_says_that_it_came() {
+    let mut bench = Bench::new();
+    for delivered in [1, 2, 1] {
+        assert_eq!(bench.arrive(7, delivered, 0), None);
+        assert_eq!((bench.leases.held.len(), bench.leases.ready.len()), (1, 1));
+    }
+}
+
+#[test]
+fn what_comes_again_to_a_member_that_stops_stays_with_its_run() {
+    let mut bench = Bench::new();
+    bench.arrive(7, 1, 0);
+    let (token, now) = (bench.yielded()[0], bench.after(0));
+    bench.leases.begin(token, now).unwrap();
+    bench.leases.stop();
+    bench.arrive(7, 2, 0);
+    assert!(bench.orders().is_empty(), "nobody else is given it");
+    bench.leases.ack(token).unwrap();
+    assert_eq!(bench.orders(), [Order::Ack(Kind::Events, reply(7, 2))]);
+}
+
+#[test]
+fn another_event_of_the_same_sequence_takes_the_place_of_the_first() {
+    let mut bench = Bench::new();
+    bench.arrive(7, 1, 0);
+    let old = bench.yielded()[0];
+    let mut other = arrival(7, 1);
+    let origin = Origin { stored: SystemTime::UNIX_EPOCH + LEASE, ..origin(7) };
+    let (subject, payload) = (Subject::from("orders.placed"), Bytes::new());
+    other.original = Arc::new(Original { origin, subject, headers: None, payload });
+    let now = bench.after(0);
+    bench.leases.arrive(other, now);
+    assert_eq!(bench.leases.ack(old).err(), Some(SettleError::Expired));
+    let token = bench.yielded()[0];
+    assert!(bench.leases.ack(token).is_ok());
+    assert!(bench.leases.held.is_empty() && bench.leases.places.is_empty());
+}
+
+#[test]
+fn what_is_held_of_a_consumer_that_is_gone_can_not_be_answered() {
+    let mut bench = Bench::new();
+    bench.arrive(7, 1, 0);
+    let (copy, now) = (Arrival { kind: Kind::Copies, ..arrival(7, 1) }, bench.after(0));
+    bench.leases.arrive(copy, now);
+    bench.leases.lose(Kind::Events);
+    let Leases { ready, held, places, .. } = &bench.leases;
+    assert_eq!((ready.len(), held.len(), places.len()), (1, 1, 1));
+    assert_eq!(bench.leases.claim(0).err(), Some(SettleError::Expired));
+    assert!(bench.orders().is_empty());
+}
+
+#[test]
+fn a_run_whose_answer_failed_is_noted() {
+    let mut bench = Bench::new();
+    bench.arrive(7, 1, 0);
+    let (token, now) = (bench.yielded()[0], bench.after(0));
+    bench.leases.begin(token, now).unwrap();
+    bench.leases.claim(token).unwrap();
+    bench.leases.abandon(token);
+    assert_eq!(bench.orders(), [Order::Note(origin(7), Runs::new(1, None))]);
+}

@@ -1,0 +1,95 @@
+//! What has to be there for an event or a group: found, made, or refused.
+
+use std::time::Duration;
+
+use bus_core::transport::{Group, Plan, Survey, TransportError};
+use time::OffsetDateTime;
+use tokio::time::timeout;
+
+use super::Shared;
+use crate::config::{NatsConfig, Provision};
+use crate::topology::consumer::{self, Wanted};
+use crate::topology::floor::Extent;
+use crate::topology::{Stream, own};
+use crate::{operator, topology};
+
+/// How long a publish waits for its stream to be made.
+const PREPARE: Duration = Duration::from_secs(1);
+
+/// The stream, and what is known of it and of the consumer.
+pub(super) type Joined = (Stream, Option<(Extent, OffsetDateTime)>);
+
+impl Shared {
+    /// The stream of a domain, made or compared as the configuration says.
+    async fn stream(&self, domain: &str) -> Result<Option<Stream>, TransportError> {
+        let NatsConfig { provision, streams, .. } = &self.config;
+        topology::stream(&self.context, domain, *provision, streams).await
+    }
+
+    /// Makes the stream that is to take a subject, where that is ours to do and can be done now.
+    pub(crate) async fn prepare(&self, domain: &str) {
+        let ours = self.config.provision == Provision::Create;
+        if ours && !self.domains.knows(domain) && self.is_connected() {
+            let make = || async { self.stream(domain).await.map(drop) };
+            // What takes longer is left to the publish, which has a deadline. Boxed, because it is
+            // rare and would make every publish as large.
+            let _ = Box::pin(timeout(PREPARE, self.domains.know(domain, make))).await;
+        }
+    }
+
+    /// The stream that takes a subject, which nothing took so far.
+    pub(crate) async fn provide(&self, subject: &str) -> Result<Option<()>, TransportError> {
+        if own::is(subject) {
+            return self.own_streams().await.map(Some);
+        }
+        let domain = subject.split('.').next().unwrap_or(subject);
+        Ok(self.stream(domain).await?.map(drop))
+    }
+
+    async fn own_streams(&self) -> Result<(), TransportError> {
+        let NatsConfig { provision, streams, .. } = &self.config;
+        own::streams(&self.context, *provision, streams, self.has_schedules()).await
+    }
+
+    /// Whether the server can keep a message until its time.
+    pub(crate) fn has_schedules(&self) -> bool {
+        self.capabilities.schedules
+    }
+
+    /// Joins both consumers of a group; says which stream, and since when there is the one of its
+    /// events, where that may be asked.
+    pub(super) async fn join(&self, group: &Group) -> Result<Joined, TransportError> {
+        let stream = self.stream(group.filter.domain()).await?;
+        let none = || TransportError::NoStream { subject: group.filter.to_string() };
+        let stream = stream.ok_or_else(none)?;
+        let NatsConfig { provision, streams, .. } = &self.config;
+        let Some(extent) = stream.extent else { return Ok((stream, None)) };
+        self.own_streams().await?;
+        let copies = Wanted::copies(&stream.name, group, streams.max_ack_pending);
+        let found = consumer::info(&self.context, own::COPIES, &group.name).await?;
+        copies.join(&self.context, found, *provision).await?;
+        let mut events = Wanted::events(&stream.name, group, streams.max_ack_pending);
+        let found = consumer::info(&self.context, &stream.name, &group.name).await?;
+        if found.is_none() {
+            events = events.resume(self.floors.resume(&group.name, extent))?;
+        }
+        let info = events.join(&self.context, found, *provision).await?;
+        self.floors.saw(&group.name, extent, &info);
+        Ok((stream, Some((extent, info.created))))
+    }
+
+    pub(super) async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
+        let mut survey = Survey::default();
+        if !self.may_look() {
+            return Ok(survey);
+        }
+        for filter in &plan.filters {
+            if self.stream(filter.domain()).await?.is_none() {
+                survey.uncovered.push(filter.clone());
+            }
+        }
+        self.own_streams().await?;
+        survey.groups = operator::groups(self, plan).await?;
+        Ok(survey)
+    }
+}
