@@ -36,7 +36,9 @@ pub use crate::group::{Group, GroupName, InvalidName, Start, check_name};
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Stores an event; done when it is safe. The same id again, inside the duplicate window,
-    /// stores nothing and is a success. Calls of one caller are stored in their order.
+    /// stores nothing and is a success. Calls of one caller are stored in their order; one that has
+    /// to be sent again, as at the election of a leader, may be overtaken by those that did not wait
+    /// for it.
     fn publish(&self, envelope: Envelope) -> Answer<Result<(), TransportError>>;
 
     /// Joins a group, and makes it where it does not exist.

@@ -96,7 +96,9 @@ pub(crate) fn unreadable(payload: Bytes, stored: Stored<'_>) -> Envelope {
 impl Stored<'_> {
     /// One id for one stored message, however often it is read.
     pub(crate) fn id(&self) -> EventId {
-        let text = format!("{}:{}", self.stream, self.sequence);
+        let since = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        // A stream that was made anew has the same sequences again.
+        let text = format!("{}:{}:{:x}", self.stream, self.sequence, since.as_micros());
         // A stream's name has no control characters, and fewer characters than an id may have.
         EventId::parse(&text).unwrap_or_else(|_| EventId::now())
     }

@@ -71,6 +71,9 @@ impl Lane {
             let mut leases = lock(&self.leases);
             (look(&mut leases), leases.calls())
         };
+        if let Some(waker) = calls.bus {
+            waker.wake();
+        }
         if calls.keeper {
             self.work.notify_one();
         }

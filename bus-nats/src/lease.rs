@@ -153,11 +153,13 @@ pub(crate) struct Leases {
 }
 
 /// Who has something to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) keeper: bool,
     pub(crate) events: bool,
     pub(crate) copies: bool,
+    /// The bus: to be woken where nothing is locked, for it may drop what it wakes.
+    pub(crate) bus: Option<Waker>,
 }
 
 impl Leases {

@@ -118,7 +118,13 @@ impl Pull {
         self.connections.mark_unchanged();
         let client = self.lane.shared.client().clone();
         let inbox = Subject::from(client.new_inbox());
-        let Ok(mut messages) = client.subscribe(inbox.clone()).await else { return ended() };
+        let (stop, subscribed) = (self.lane.stop.clone(), client.subscribe(inbox.clone()));
+        // While there is no connection the client may take nothing more.
+        let mut messages = match stop.run_until_cancelled(subscribed).await {
+            Some(Ok(messages)) => messages,
+            Some(Err(_)) => return ended(),
+            None => return End::Stopped,
+        };
         self.give_up(usize::MAX);
         (self.heard, self.not_before) = (Instant::now(), None);
         loop {
@@ -162,8 +168,11 @@ impl Pull {
             self.heard = now;
         }
         let (next, request) = (self.next.clone(), request(count).into());
-        let sent = client.publish_with_reply(next, inbox.clone(), request).await;
-        sent.map_err(|_| ended())
+        let sending = client.publish_with_reply(next, inbox.clone(), request);
+        match self.lane.stop.run_until_cancelled(sending).await {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err(ended()),
+        }
     }
 
     /// Waits for whatever comes first, and sees to it.

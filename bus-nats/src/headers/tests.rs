@@ -97,7 +97,7 @@ fn the_specifications_json_examples_in_structured_mode_are_read() {
 #[test]
 fn a_message_without_headers_is_nobodys_event_and_keeps_its_bytes() {
     let envelope = read("orders.placed", None, Bytes::from_static(b"\xff"), STORED).unwrap();
-    assert_eq!((envelope.id.to_string().as_str(), &*envelope.type_name), ("ORDERS:7", ""));
+    assert_eq!((envelope.id.to_string().as_str(), &*envelope.type_name), ("ORDERS:7:0", ""));
     assert_eq!((envelope.time, &*envelope.payload), (STORED.time, &b"\xff"[..]));
     let envelope = arrived(&[("Nats-Msg-Id", "theirs"), ("Tenant", "acme")], "{}").unwrap();
     assert_eq!(

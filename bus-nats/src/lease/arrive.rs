@@ -45,7 +45,7 @@ impl Leases {
     fn ready(&mut self, token: u64) {
         self.ready.push_back(token);
         if let Some(waker) = self.waker.take() {
-            waker.wake();
+            self.calls.bus = Some(waker);
         }
     }
 
