@@ -44,14 +44,16 @@ impl Settle for Answers {
         match settlement {
             // What was held is dropped here, where nobody waits for it.
             Settlement::Ack => Answer::now(lane.leases(|leases| leases.ack(token)).map(drop)),
-            Settlement::Release => match lane.leases(|leases| leases.release(token)) {
-                Ok(None) => Answer::now(Ok(())),
-                Ok(Some((origin, before))) => {
-                    let claim = Claim::of(lane, token);
-                    Answer::later(claim.release(origin, before))
+            Settlement::Release => {
+                match lane.leases(|leases| leases.release(token, Instant::now())) {
+                    Ok(None) => Answer::now(Ok(())),
+                    Ok(Some((origin, before))) => {
+                        let claim = Claim::of(lane, token);
+                        Answer::later(claim.release(origin, before))
+                    }
+                    Err(error) => Answer::now(Err(error)),
                 }
-                Err(error) => Answer::now(Err(error)),
-            },
+            }
             Settlement::Retry { after, failed } => match Claim::new(lane, token) {
                 Ok((claim, arrival)) => Answer::later(claim.retry(arrival, after, failed)),
                 Err(error) => Answer::now(Err(error)),
@@ -85,7 +87,7 @@ pub(crate) struct Claim {
 
 impl Claim {
     pub(crate) fn new(lane: &Arc<Lane>, token: u64) -> Result<(Self, Arrival), SettleError> {
-        let arrival = lane.leases(|leases| leases.claim(token))?;
+        let arrival = lane.leases(|leases| leases.claim(token, Instant::now()))?;
         Ok((Self::of(lane, token), arrival))
     }
 
@@ -141,7 +143,7 @@ impl Claim {
     /// Tells the server, who confirms it. From here on the event is not ours: it may come again
     /// before the confirmation does.
     async fn answer(self, answer: Bytes, forget: bool) -> Result<(), SettleError> {
-        let reply = self.lane.leases(|leases| leases.settle(self.token, forget))?;
+        let reply = self.lane.leases(|leases| leases.settle(self.token, forget, Instant::now()))?;
         self.lane.confirm(reply, answer).await
     }
 }

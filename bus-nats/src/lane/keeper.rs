@@ -90,10 +90,11 @@ impl Lane {
     }
 
     fn look_after(&self, now: Instant) {
+        let connected = self.shared.is_connected();
         let overdue = self.leases(|leases| {
             leases.look(now);
             leases.surrender(now);
-            leases.renew(now)
+            leases.renew(now, connected)
         });
         if overdue > 0 {
             let (group, timeout) = (&self.group.name, self.group.timeout);

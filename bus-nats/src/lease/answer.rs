@@ -30,8 +30,8 @@ impl Leases {
     }
 
     /// An answer begins that takes its time; the delivery is renewed until it has ended.
-    pub(crate) fn claim(&mut self, token: u64) -> Result<Arrival, SettleError> {
-        let held = self.held.get_mut(&token).ok_or(SettleError::Expired)?;
+    pub(crate) fn claim(&mut self, token: u64, now: Instant) -> Result<Arrival, SettleError> {
+        let held = self.ours(token, now)?;
         held.state = State::Settling { ran: held.state.has_run() };
         Ok(held.arrival.clone())
     }
@@ -45,8 +45,24 @@ impl Leases {
         Ok(original)
     }
 
+    /// What is held, if its lease can not be over. It can where there was no connection to renew it:
+    /// then somebody else may have the event, whom any answer but "done" would harm.
+    fn ours(&mut self, token: u64, now: Instant) -> Result<&mut Held, SettleError> {
+        let over = |held: &Held| now >= held.renewed + self.lease;
+        if self.held.get(&token).is_some_and(over) {
+            self.remove(token);
+        }
+        self.held.get_mut(&token).ok_or(SettleError::Expired)
+    }
+
     /// It is settled otherwise: where the answer goes. What was noted is not needed if it is done.
-    pub(crate) fn settle(&mut self, token: u64, done: bool) -> Result<Subject, SettleError> {
+    pub(crate) fn settle(
+        &mut self,
+        token: u64,
+        done: bool,
+        now: Instant,
+    ) -> Result<Subject, SettleError> {
+        self.ours(token, now)?;
         let held = self.remove(token).ok_or(SettleError::Expired)?;
         if done {
             self.orders.extend(held.note.map(Order::Forget));
@@ -55,8 +71,12 @@ impl Leases {
     }
 
     /// Hands one back. Where its run was noted, that has to be undone first, to this.
-    pub(crate) fn release(&mut self, token: u64) -> Result<Option<(Origin, Runs)>, SettleError> {
-        let held = self.held.get_mut(&token).ok_or(SettleError::Expired)?;
+    pub(crate) fn release(
+        &mut self,
+        token: u64,
+        now: Instant,
+    ) -> Result<Option<(Origin, Runs)>, SettleError> {
+        let held = self.ours(token, now)?;
         let Arrival { again, original, history, .. } = &held.arrival;
         if *again && held.state != State::Waits {
             let before = Runs::new(history.attempts, history.first_failure);

@@ -35,8 +35,8 @@ impl Leases {
         }
     }
 
-    /// Renews what is due; says how many runs are given up.
-    pub(crate) fn renew(&mut self, now: Instant) -> usize {
+    /// Renews what is due, if we are `connected`; says how many runs are given up.
+    pub(crate) fn renew(&mut self, now: Instant, connected: bool) -> usize {
         let (mut gone, mut overdue) = (Vec::new(), 0);
         for (token, held) in &mut self.held {
             let since = match held.state {
@@ -51,7 +51,7 @@ impl Leases {
             };
             let run = now.saturating_duration_since(since);
             if run < self.timeout {
-                if now >= held.renewed + self.lease / RENEW {
+                if connected && now >= held.renewed + self.lease / RENEW {
                     held.renewed = now;
                     self.orders.push(Order::Progress(held.arrival.reply.clone()));
                 }

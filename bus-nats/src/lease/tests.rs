@@ -55,7 +55,7 @@ impl Bench {
 
     fn renew(&mut self, millis: u64) -> (usize, Vec<Order>) {
         let now = self.after(millis);
-        (self.leases.renew(now), self.orders())
+        (self.leases.renew(now, true), self.orders())
     }
 }
 
@@ -179,10 +179,10 @@ fn a_release_undoes_what_was_noted_of_its_run() {
     for token in &tokens {
         bench.leases.begin(*token, now).unwrap();
     }
-    assert_eq!(bench.leases.release(tokens[0]), Ok(None));
+    assert_eq!(bench.leases.release(tokens[0], now), Ok(None));
     assert_eq!(bench.orders(), [Order::Release(reply(1, 1))]);
     let undo = Some((origin(2), Runs::new(3, None)));
-    assert_eq!(bench.leases.release(tokens[1]), Ok(undo));
+    assert_eq!(bench.leases.release(tokens[1], now), Ok(undo));
     assert!(bench.orders().is_empty(), "not before that is done");
 }
 
@@ -208,10 +208,11 @@ fn an_answer_under_way_is_renewed_and_holds_up_a_flush() {
     bench.arrive(1, 1, 0);
     let token = bench.yielded()[0];
     assert!(bench.leases.is_answered());
-    bench.leases.claim(token).unwrap();
+    let now = bench.after(0);
+    bench.leases.claim(token, now).unwrap();
     assert!(!bench.leases.is_answered());
     assert_eq!(bench.renew(60_000), (0, vec![Order::Progress(reply(1, 1))]));
-    assert_eq!(bench.leases.settle(token, true), Ok(reply(1, 1)));
+    assert_eq!(bench.leases.settle(token, true, now), Ok(reply(1, 1)));
     assert!(bench.leases.is_answered() && bench.leases.is_empty());
 }
 

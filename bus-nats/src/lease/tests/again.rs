@@ -50,7 +50,7 @@ fn what_is_held_of_a_consumer_that_is_gone_can_not_be_answered() {
     bench.leases.lose(Kind::Events);
     let Leases { ready, held, places, .. } = &bench.leases;
     assert_eq!((ready.len(), held.len(), places.len()), (1, 1, 1));
-    assert_eq!(bench.leases.claim(0).err(), Some(SettleError::Expired));
+    assert_eq!(bench.leases.claim(0, now).err(), Some(SettleError::Expired));
     assert!(bench.orders().is_empty());
 }
 
@@ -60,7 +60,24 @@ fn a_run_whose_answer_failed_is_noted() {
     bench.arrive(7, 1, 0);
     let (token, now) = (bench.yielded()[0], bench.after(0));
     bench.leases.begin(token, now).unwrap();
-    bench.leases.claim(token).unwrap();
+    bench.leases.claim(token, now).unwrap();
     bench.leases.abandon(token);
     assert_eq!(bench.orders(), [Order::Note(origin(7), Runs::new(1, None))]);
+}
+
+#[test]
+fn what_could_not_be_renewed_is_somebody_elses_and_only_an_ack_can_not_harm_them() {
+    let mut bench = Bench::new();
+    for sequence in 1..=3 {
+        bench.arrive(sequence, 1, 0);
+    }
+    let (tokens, late) = (bench.yielded(), bench.after(3_000));
+    assert_eq!(bench.leases.renew(late, false), 0);
+    assert!(bench.orders().is_empty(), "it would only lie about");
+    assert_eq!(bench.leases.claim(tokens[0], late).err(), Some(SettleError::Expired));
+    assert_eq!(bench.leases.release(tokens[1], late).err(), Some(SettleError::Expired));
+    assert!(bench.leases.ack(tokens[2]).is_ok());
+    assert_eq!(bench.orders(), [Order::Ack(Kind::Events, reply(3, 1))]);
+    assert!(bench.leases.is_empty(), "nobody will answer again");
+    assert!(bench.arrive(1, 2, 3_100).is_some(), "given to us once more, it is ours once more");
 }
