@@ -2,7 +2,7 @@
 //! behind something that was stored is stored first and confirmed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bus_core::answer::Answer;
 use bus_core::settle::{Failed, Reason, Settle, SettleError, Settlement};
@@ -98,7 +98,8 @@ impl Claim {
         failed: Failed,
     ) -> Result<(), SettleError> {
         let first = arrival.history.first_failure.unwrap_or(failed.first);
-        let runs = Runs::new(failed.attempt, Some(first));
+        let due = SystemTime::now().checked_add(after);
+        let runs = Runs::new(failed.attempt, Some(first)).due(due);
         note(&self.lane, self.token, &arrival.origin, runs).await?;
         let nanos = after.min(LONGEST).as_nanos();
         // A delay of nothing the server takes for none, and that is meant here.
