@@ -11,11 +11,15 @@ use bus_core::delivery::History;
 use bus_core::transport::{GroupName, TransportError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 use crate::headers;
 use crate::publish::{Headers, Message, Stored};
 use crate::topology::own;
 use crate::transport::Shared;
+
+/// A server writes down in whole seconds when a delivery is due; killed, it gives it too early.
+const ROUNDING: Duration = Duration::from_secs(1);
 
 /// Which event it is, and how often it came back from the dead letters since. Sequences alone do
 /// not say it: a stream that is made anew, or restored from a copy, gives them to other events.
@@ -52,12 +56,26 @@ pub(crate) struct Runs {
     /// Nanoseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_failure: Option<u64>,
+    /// There is to be no other run before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<u64>,
 }
 
 impl Runs {
     /// So many runs, the first failure among them at a time.
     pub(crate) fn new(attempts: u32, first_failure: Option<SystemTime>) -> Self {
-        Self { attempts, first_failure: first_failure.map(nanos) }
+        Self { attempts, first_failure: first_failure.map(nanos), due: None }
+    }
+
+    /// The next run is to be at this time or later.
+    pub(crate) fn due(self, time: Option<SystemTime>) -> Self {
+        Self { due: time.map(nanos), ..self }
+    }
+
+    /// By how much it is too early; clocks that differ by more than a rounding are not believed.
+    fn early(self, now: SystemTime) -> Duration {
+        let early = self.due.unwrap_or_default().saturating_sub(nanos(now));
+        Duration::from_nanos(early).min(ROUNDING)
     }
 
     /// What a history says of them, and one more that begins.
@@ -101,7 +119,8 @@ pub(crate) async fn note(
     }
 }
 
-/// What is noted, and under which sequence; asked of the leader, who knows the newest.
+/// What is noted, and under which sequence; asked of the leader, who knows the newest. Where the
+/// event came too early, done when it is due: it is held and renewed meanwhile.
 pub(crate) async fn look_up(
     shared: &Shared,
     group: &GroupName,
@@ -113,8 +132,10 @@ pub(crate) async fn look_up(
     let stream = stream.map_err(|error| unavailable(error.to_string()))?;
     match stream.get_last_raw_message_by_subject(&subject).await {
         Ok(message) => {
-            let runs = serde_json::from_slice(&message.payload);
-            Ok(runs.ok().map(|runs| (runs, message.sequence)))
+            let runs: Option<Runs> = serde_json::from_slice(&message.payload).ok();
+            let early = runs.map(|runs| runs.early(SystemTime::now())).unwrap_or_default();
+            sleep(early).await;
+            Ok(runs.map(|runs| (runs, message.sequence)))
         }
         Err(error) => match error.kind() {
             LastRawMessageErrorKind::NoMessageFound => Ok(None),

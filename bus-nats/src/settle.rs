@@ -2,7 +2,7 @@
 //! behind something that was stored is stored first and confirmed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bus_core::answer::Answer;
 use bus_core::settle::{Failed, Reason, Settle, SettleError, Settlement};
@@ -120,7 +120,8 @@ impl Claim {
                 Err(error) => return Err(unavailable(&error)),
             }
         }
-        let runs = Runs::new(failed.attempt, Some(first));
+        let due = SystemTime::now().checked_add(after);
+        let runs = Runs::new(failed.attempt, Some(first)).due(due);
         note(&self.lane, self.token, &arrival.original.origin, runs).await?;
         // A delay of nothing the server takes for none, and that is meant here.
         let nanos = after.as_nanos();

@@ -1,4 +1,5 @@
 //! Support for the tests that span crates.
 
+pub mod jobs;
 pub mod nested;
 pub mod ui;

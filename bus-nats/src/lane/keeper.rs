@@ -17,8 +17,9 @@ use crate::topology::consumer;
 use crate::topology::floor::Extent;
 use crate::{credit, runs};
 
-/// How often it is looked up to where a group is done, on average.
+/// How often it is looked up to where a group is done, on average: at rest, and at work.
 const WATCH: Duration = Duration::from_secs(10);
+const WATCH_BUSY: Duration = Duration::from_secs(1);
 
 const GONE: &str = "its consumer was deleted";
 
@@ -63,7 +64,10 @@ impl Lane {
         made: OffsetDateTime,
     ) {
         loop {
-            let rest = WATCH / 2 + jitter(WATCH);
+            // What was done since the last look would be done again if the consumer were deleted.
+            let busy = !self.leases(|leases| leases.events.rests());
+            let period = if busy { WATCH_BUSY } else { WATCH };
+            let rest = period / 2 + jitter(period);
             if self.stop.run_until_cancelled(sleep(rest)).await.is_none() {
                 return;
             }
