@@ -9,11 +9,9 @@ use async_nats::{Client, Subject, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::debug;
 
 use crate::lane::Lane;
 use crate::lease::{Arrival, Kind};
-use crate::poison;
 use crate::refusals::refused;
 use crate::topology::consumer;
 
@@ -140,19 +138,23 @@ impl Pull {
                     return End::Stopped;
                 }
                 Some(End::Again) => {
-                    // What is on its way to the old inbox is still taken.
-                    let mut old = Self::new(Arc::clone(&self.lane), self.kind, "");
-                    old.old = true;
-                    let pulling = self.lane.pull();
-                    self.lane.go(async move {
-                        old.leave(messages).await;
-                        drop(pulling);
-                    });
+                    self.leave_behind(messages);
                     return End::Again;
                 }
                 Some(end) => return end,
             }
         }
+    }
+
+    /// What is on its way to an old inbox is still taken.
+    fn leave_behind(&self, messages: Subscriber) {
+        let mut old = Self::new(Arc::clone(&self.lane), self.kind, "");
+        old.old = true;
+        let pulling = self.lane.pull();
+        self.lane.go(async move {
+            old.leave(messages).await;
+            drop(pulling);
+        });
     }
 
     /// Asks for as much as there is room for, if that is worth it.
@@ -196,31 +198,6 @@ impl Pull {
             () = sleep_until(self.heard + SILENCE), if asking => self.silent(),
             () = sleep_until(not_before.unwrap_or(self.heard)), if not_before.is_some() => Ok(()),
         }
-    }
-
-    /// A connection that is lost although its server went on, or again after a short time, may have
-    /// been lost over a message.
-    fn suspect(&mut self) {
-        let (server, now) = (self.lane.shared.client().server_info().server_id, Instant::now());
-        let again = self.lost.is_some_and(|before| now < before + self.lane.group.lease * 2);
-        let suspect = server == self.server || again;
-        (self.server, self.lost) = (server, Some(now));
-        if suspect && self.kind == Kind::Events && self.lane.shared.may_look() {
-            let (lane, stream) = (Arc::clone(&self.lane), self.stream.clone());
-            self.lane.go(async move { poison::look_after_reconnect(&lane, &stream).await });
-        }
-    }
-
-    /// While there is no connection it is no wonder, and what was asked on many inboxes would be
-    /// served on all of them when there is one.
-    fn silent(&mut self) -> Result<(), End> {
-        if !self.lane.shared.is_connected() {
-            self.heard = Instant::now();
-            return Ok(());
-        }
-        debug!(group = %self.lane.name(), "the server is silent, it is asked anew");
-        let again = self.trouble.again();
-        Err(again.map_or_else(|| End::Broken("the server is silent".to_owned()), |_| End::Again))
     }
 
     fn give_up(&self, count: usize) {

@@ -17,7 +17,7 @@ use crate::topology::consumer;
 use crate::topology::floor::Extent;
 use crate::{credit, runs};
 
-/// How often it is looked up to where a group is done, on average: at rest, and at work.
+/// How often it is looked up to where a group is done: at rest, and at work on average.
 const WATCH: Duration = Duration::from_secs(10);
 const WATCH_BUSY: Duration = Duration::from_secs(1);
 
@@ -63,14 +63,17 @@ impl Lane {
         extent: Extent,
         made: OffsetDateTime,
     ) {
+        let mut looked = Instant::now();
         loop {
-            // What was done since the last look would be done again if the consumer were deleted.
-            let busy = !self.leases(|leases| leases.events.rests());
-            let period = if busy { WATCH_BUSY } else { WATCH };
-            let rest = period / 2 + jitter(period);
+            let rest = WATCH_BUSY / 2 + jitter(WATCH_BUSY);
             if self.stop.run_until_cancelled(sleep(rest)).await.is_none() {
                 return;
             }
+            // What was done since the last look would be done again if the consumer were deleted.
+            if self.leases(|leases| leases.events.rests()) && looked.elapsed() < WATCH {
+                continue;
+            }
+            looked = Instant::now();
             match self.info(&stream).await {
                 Ok(Some(info)) if info.created == made => {
                     self.shared.floors.saw(self.name(), extent, &info);
