@@ -1,22 +1,22 @@
 //! The transport: one connection, on a thread of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_nats::Client;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
 use async_trait::async_trait;
-use bus_core::Envelope;
 use bus_core::answer::Answer;
 use bus_core::operator::Operator;
 use bus_core::transport::{Deliveries, Group, Health, Plan, Survey, Transport, TransportError};
+use bus_core::{Envelope, EventId};
 use tokio::sync::{OnceCell, watch};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
 use crate::acks::Acks;
-use crate::capabilities::{self, Capabilities};
+use crate::capabilities::{self, Capabilities, Version};
 use crate::config::{NatsConfig, Provision};
 use crate::connection::{self, ConnectError, Signals};
 use crate::deliveries::Member;
@@ -24,11 +24,12 @@ use crate::engine::Engine;
 use crate::headers::Writer;
 use crate::knock::knock;
 use crate::refusals::permitted;
-use crate::topology::consumer::{self, Wanted};
 use crate::topology::domains::Domains;
 use crate::topology::floor::Floors;
 use crate::topology::{Stream, own};
-use crate::{operator, publish, topology};
+use crate::{delay, publish, topology};
+
+mod groups;
 
 /// How long a publish waits for its stream to be made.
 const PREPARE: Duration = Duration::from_secs(1);
@@ -141,9 +142,10 @@ impl Shared {
     }
 
     /// The stream of a domain, made or compared as the configuration says.
-    async fn stream(&self, domain: &str) -> Result<Option<Stream>, TransportError> {
+    pub(crate) async fn stream(&self, domain: &str) -> Result<Option<Stream>, TransportError> {
         let NatsConfig { provision, streams, .. } = &self.config;
-        topology::stream(&self.context, domain, *provision, streams).await
+        let schedules = self.has_schedules();
+        topology::stream(&self.context, domain, *provision, streams, schedules).await
     }
 
     /// Makes the stream that is to take a subject, where that is ours to do and can be done now.
@@ -159,6 +161,9 @@ impl Shared {
 
     /// The stream that takes a subject, which nothing took so far.
     pub(crate) async fn provide(&self, subject: &str) -> Result<Option<()>, TransportError> {
+        if let Some(domain) = own::waits_in(subject) {
+            return delay::provide(self, domain, subject).await;
+        }
         if own::is(subject) {
             return self.make_own().await.map(Some);
         }
@@ -175,45 +180,13 @@ impl Shared {
         own::streams(&self.context, *provision, streams, self.has_schedules()).await
     }
 
+    pub(crate) fn version(&self) -> Version {
+        self.capabilities.version
+    }
+
     /// Whether the server can keep a message until its time.
     pub(crate) fn has_schedules(&self) -> bool {
         self.capabilities.schedules
-    }
-
-    /// Joins both consumers of a group.
-    async fn join(&self, group: &Group) -> Result<Stream, TransportError> {
-        let stream = self.stream(group.filter.domain()).await?;
-        let none = || TransportError::NoStream { subject: group.filter.to_string() };
-        let stream = stream.ok_or_else(none)?;
-        let NatsConfig { provision, streams, .. } = &self.config;
-        let Some(extent) = stream.extent else { return Ok(stream) };
-        self.own_streams().await?;
-        let copies = Wanted::copies(&stream.name, group, streams.max_ack_pending);
-        let found = consumer::info(&self.context, own::COPIES, &group.name).await?;
-        copies.join(&self.context, found, *provision).await?;
-        let mut events = Wanted::events(&stream.name, group, streams.max_ack_pending);
-        let found = consumer::info(&self.context, &stream.name, &group.name).await?;
-        if found.is_none() {
-            events = events.resume(self.floors.resume(&group.name, extent))?;
-        }
-        let info = events.join(&self.context, found, *provision).await?;
-        self.floors.saw(&group.name, extent, &info);
-        Ok(stream)
-    }
-
-    async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
-        let mut survey = Survey::default();
-        if !self.may_look() {
-            return Ok(survey);
-        }
-        for filter in &plan.filters {
-            if self.stream(filter.domain()).await?.is_none() {
-                survey.uncovered.push(filter.clone());
-            }
-        }
-        self.own_streams().await?;
-        survey.groups = operator::groups(self, plan).await?;
-        Ok(survey)
     }
 }
 
@@ -222,6 +195,18 @@ impl Transport for NatsTransport {
     fn publish(&self, envelope: Envelope) -> Answer<Result<(), TransportError>> {
         // With tokio's budget, many at once would be sent in another order than that of the calls.
         Answer::later(unconstrained(publish::publish(Arc::clone(&self.0), envelope)))
+    }
+
+    fn publish_at(
+        &self,
+        envelope: Envelope,
+        due: SystemTime,
+    ) -> Answer<Result<(), TransportError>> {
+        Answer::later(unconstrained(delay::publish(Arc::clone(&self.0), envelope, due)))
+    }
+
+    fn cancel(&self, domain: &str, id: &EventId) -> Answer<Result<bool, TransportError>> {
+        Answer::later(delay::cancel(Arc::clone(&self.0), domain.to_owned(), id.clone()))
     }
 
     async fn subscribe(&self, mut group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
