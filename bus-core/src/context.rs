@@ -11,7 +11,7 @@ use crate::failure::HandlerResult;
 use crate::middleware::{Passage, sealed};
 use crate::publish::{Bus, Publish};
 use crate::state::States;
-use crate::transport::GroupName;
+use crate::transport::{GroupName, TransportError};
 
 /// The facts of a delivery, and publishing from a handler. Cheap to clone; can move to a task.
 #[derive(Clone)]
@@ -52,6 +52,11 @@ impl Context {
             child
         });
         Publish::new(desk.bus.clone(), draft)
+    }
+
+    /// Takes back an event that waits for its time, as [`Bus::cancel`] does.
+    pub async fn cancel<E: Event>(&self, id: &EventId) -> Result<bool, TransportError> {
+        self.0.desk.bus.cancel::<E>(id).await
     }
 
     /// The event as it arrived: id, source, time, subject, headers, payload.

@@ -27,7 +27,7 @@ pub struct Envelope {
     pub version: u32,
     /// Who published it: the service's name by default.
     pub source: Arc<str>,
-    /// When it was published.
+    /// When `publish` was called; that of a delayed event is not the time of its delivery.
     pub time: SystemTime,
     /// Where it travels.
     pub subject: Subject,

@@ -2,10 +2,10 @@
 //! transports.
 //!
 //! It has groups with competing workers, leases that expire, redelivery, delays, dead letters, a
-//! duplicate window and a bounded backlog. It keeps nothing when the process ends.
+//! duplicate window, events that wait for their time, and a bounded backlog. It keeps nothing when the process ends.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
@@ -13,12 +13,10 @@ use tokio::time::timeout_at;
 
 use crate::answer::Answer;
 use crate::clock::{Clock, after};
-use crate::envelope::Envelope;
-use crate::operator::{DeadLetter, DeadLetterId, Lag, Operator, OperatorError};
+use crate::envelope::{Envelope, EventId};
+use crate::operator::Operator;
 use crate::publish::Bus;
-use crate::transport::{
-    Deliveries, Group, GroupName, Health, Plan, Survey, Transport, TransportError,
-};
+use crate::transport::{Deliveries, Group, Health, Plan, Survey, Transport, TransportError};
 
 pub use self::config::MemoryConfig;
 
@@ -33,9 +31,11 @@ pub mod history;
 #[cfg(not(feature = "testing"))]
 #[path = "memory/silent.rs"]
 mod history;
+mod later;
 mod leases;
 mod letters;
 mod log;
+mod operator;
 mod queue;
 mod routes;
 #[cfg(feature = "testing")]
@@ -128,12 +128,35 @@ impl Bus {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Broker> {
         // The broker's own code does not panic while it holds the lock.
-        self.broker.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        if broker.later.next().is_some() {
+            // Whoever looks, what is due came before.
+            broker.store_due(self.clock.elapsed());
+        }
+        broker
+    }
+
+    fn publish(
+        self: &Arc<Self>,
+        envelope: Envelope,
+        due: Option<Duration>,
+    ) -> Answer<Result<(), TransportError>> {
+        let envelope = Arc::new(envelope);
+        let published = self.lock().publish(&envelope, due, self.clock.elapsed(), None);
+        match published {
+            Ok(()) => Answer::now(Ok(())),
+            Err(Refusal::Final(error)) => Answer::now(Err(error)),
+            Err(Refusal::Full { ticket, .. }) => {
+                let turn = Turn { shared: Arc::clone(self), ticket };
+                Answer::later(Arc::clone(self).publish_in_turn(envelope, due, turn))
+            }
+        }
     }
 
     async fn publish_in_turn(
         self: Arc<Self>,
         envelope: Arc<Envelope>,
+        due: Option<Duration>,
         turn: Turn,
     ) -> Result<(), TransportError> {
         let deadline = after(self.patience);
@@ -141,7 +164,7 @@ impl Shared {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
             let now = self.clock.elapsed();
-            let published = self.lock().publish(&envelope, now, Some(turn.ticket));
+            let published = self.lock().publish(&envelope, due, now, Some(turn.ticket));
             let reason = match published {
                 Ok(()) => return Ok(()),
                 Err(Refusal::Final(error)) => return Err(error),
@@ -170,16 +193,21 @@ impl Drop for Turn {
 #[async_trait]
 impl Transport for Memory {
     fn publish(&self, envelope: Envelope) -> Answer<Result<(), TransportError>> {
-        let envelope = Arc::new(envelope);
-        let published = self.0.lock().publish(&envelope, self.0.clock.elapsed(), None);
-        match published {
-            Ok(()) => Answer::now(Ok(())),
-            Err(Refusal::Final(error)) => Answer::now(Err(error)),
-            Err(Refusal::Full { ticket, .. }) => {
-                let turn = Turn { shared: Arc::clone(&self.0), ticket };
-                Answer::later(Arc::clone(&self.0).publish_in_turn(envelope, turn))
-            }
-        }
+        self.0.publish(envelope, None)
+    }
+
+    fn publish_at(
+        &self,
+        envelope: Envelope,
+        due: SystemTime,
+    ) -> Answer<Result<(), TransportError>> {
+        let (now, wall) = (self.0.clock.elapsed(), self.0.clock.wall());
+        let wait = due.duration_since(wall).unwrap_or_default();
+        self.0.publish(envelope, Some(now.saturating_add(wait)))
+    }
+
+    fn cancel(&self, domain: &str, id: &EventId) -> Answer<Result<bool, TransportError>> {
+        Answer::now(Ok(self.0.lock().cancel(domain, id)))
     }
 
     async fn subscribe(&self, group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
@@ -200,26 +228,5 @@ impl Transport for Memory {
 
     fn identity(&self) -> usize {
         Arc::as_ptr(&self.0) as usize
-    }
-}
-
-#[async_trait]
-impl Operator for Memory {
-    async fn lag(&self, group: &GroupName) -> Result<Lag, OperatorError> {
-        let lag = self.0.lock().lag(group, self.0.clock.elapsed());
-        lag.ok_or_else(|| OperatorError::NoGroup { group: group.clone() })
-    }
-
-    async fn dead_letters(
-        &self,
-        group: Option<&GroupName>,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, OperatorError> {
-        Ok(self.0.lock().dead_letters(group, limit))
-    }
-
-    async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
-        let redriven = self.0.lock().redrive(id);
-        if redriven { Ok(()) } else { Err(OperatorError::NoDeadLetter { id: id.clone() }) }
     }
 }

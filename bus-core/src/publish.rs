@@ -20,6 +20,7 @@ use crate::transport::{Health, Transport};
 pub use self::error::PublishError;
 pub use self::future::Publish;
 
+mod delay;
 mod error;
 mod future;
 

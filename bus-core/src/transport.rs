@@ -1,13 +1,14 @@
 //! What a transport has to do: store envelopes, and deliver each to every group.
 
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::answer::Answer;
 use crate::delivery::Delivery;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, EventId};
 use crate::operator::Operator;
 use crate::subject::Filter;
 
@@ -70,6 +71,29 @@ pub trait Transport: Send + Sync + 'static {
     /// are kept but can not be listed or redriven. A transport that can tell returns itself.
     fn operator(&self) -> Option<&dyn Operator> {
         None
+    }
+
+    /// Stores an event that no group sees before `due`, and that takes its place in the order then;
+    /// done when it is safe. One that is due already is as good as published. The same id again
+    /// stores nothing and is a success, while the event waits as well as inside the duplicate window.
+    ///
+    /// The default is that the transport can not, and says so.
+    fn publish_at(
+        &self,
+        envelope: Envelope,
+        due: SystemTime,
+    ) -> Answer<Result<(), TransportError>> {
+        let _ = (envelope, due);
+        Answer::now(Err(TransportError::no_delays()))
+    }
+
+    /// Takes back an event of a domain that waits for its time, and says whether there was one: an
+    /// event that was delivered is not taken back. Its id stays in the duplicate window.
+    ///
+    /// The default is that the transport can not, as with [`publish_at`](Self::publish_at).
+    fn cancel(&self, domain: &str, id: &EventId) -> Answer<Result<bool, TransportError>> {
+        let _ = (domain, id);
+        Answer::now(Err(TransportError::no_delays()))
     }
 }
 
@@ -181,4 +205,11 @@ pub enum TransportError {
         /// What is needed, and what there is.
         reason: String,
     },
+}
+
+impl TransportError {
+    fn no_delays() -> Self {
+        let reason = "this transport keeps no event until its time".to_owned();
+        Self::Unsupported { reason }
+    }
 }

@@ -108,7 +108,8 @@ pub enum Provision {
     ///   `$JS.API.STREAM.MSG.DELETE.BUS_RUNS`, to count the runs of an event that comes again
     ///
     /// A service that misses one of these does not start, and says which. It does not know how much
-    /// waits for its groups: to measure and to list needs more.
+    /// waits for its groups: to measure and to list needs more. Events that wait for their time need
+    /// `BUS.at.orders.>` to be published, and `$JS.API.STREAM.PURGE.ORDERS` to be taken back.
     Never,
 }
 

@@ -3,6 +3,8 @@
 //! | step | the JetStream call it makes |
 //! | --- | --- |
 //! | `publish` | publish under `Nats-Msg-Id`, wait for the server's ack |
+//! | `publish_at` | a message schedule under `BUS.at.<domain>.<id>` in the domain's stream, from 2.14.3 on |
+//! | `cancel` | a purge of that subject |
 //! | `subscribe` | make or join two durable consumers: the group's events, and copies for it alone |
 //! | deliveries | pull requests on an inbox of our own, as many as the handlers drain |
 //! | a run | `+WPI` until it ends; noted in `BUS_RUNS` first where the event came before |
@@ -25,6 +27,7 @@ mod connection;
 mod copy;
 mod credit;
 mod dead_letter;
+mod delay;
 mod deliveries;
 mod engine;
 mod headers;

@@ -13,6 +13,7 @@ use self::floor::Extent;
 use crate::config::{Provision, Streams};
 
 pub(crate) mod consumer;
+mod delays;
 pub(crate) mod domains;
 pub(crate) mod floor;
 pub(crate) mod own;
@@ -37,19 +38,26 @@ pub(crate) async fn stream(
     domain: &str,
     provision: Provision,
     wanted: &Streams,
+    schedules: bool,
 ) -> Result<Option<Stream>, TransportError> {
     let subject = format!("{domain}.>");
     if provision == Provision::Never {
         // Not even asked for: a stream of this name is what its makers were told to make.
-        return Ok(Some(Stream { name: domain.to_uppercase(), extent: None }));
+        return Ok(Some(Stream { name: name(domain), extent: None }));
     }
     let name = match find(context, &subject).await? {
         Some(name) => name,
-        None if provision == Provision::Create => make(context, domain, wanted).await?,
+        None if provision == Provision::Create => make(context, domain, wanted, schedules).await?,
         None => return Ok(None),
     };
-    let extent = Some(compare(context, &name, provision, wanted).await?);
+    let delays = (schedules && provision == Provision::Create).then_some(domain);
+    let extent = Some(compare(context, &name, provision, wanted, delays).await?);
     Ok(Some(Stream { name, extent }))
+}
+
+/// What the stream of a domain is called where we make it.
+pub(crate) fn name(domain: &str) -> String {
+    domain.to_uppercase()
 }
 
 /// The name of the stream that takes a subject.
@@ -64,8 +72,14 @@ pub(crate) async fn find(
     }
 }
 
-async fn make(context: &Context, domain: &str, wanted: &Streams) -> Result<String, TransportError> {
+async fn make(
+    context: &Context,
+    domain: &str,
+    wanted: &Streams,
+    schedules: bool,
+) -> Result<String, TransportError> {
     let config = config(domain, wanted);
+    let config = if schedules { delays::with(config, domain) } else { config };
     let name = config.name.clone();
     match context.create_stream(config).await {
         Ok(_) => {
@@ -94,7 +108,7 @@ async fn make(context: &Context, domain: &str, wanted: &Streams) -> Result<Strin
 /// One limits-retention stream a domain, on disk, that keeps by age and never by bytes.
 fn config(domain: &str, wanted: &Streams) -> Config {
     Config {
-        name: domain.to_uppercase(),
+        name: name(domain),
         subjects: vec![format!("{domain}.>")],
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::Old,
@@ -114,13 +128,16 @@ async fn compare(
     name: &str,
     provision: Provision,
     wanted: &Streams,
+    delays: Option<&str>,
 ) -> Result<Extent, TransportError> {
     let stream = context.get_stream(name).await;
     let stream = stream.map_err(|error| unavailable("reading the stream", &error))?;
     let extent = Extent::of(stream.cached_info());
     let found = stream.cached_info().config.clone();
     let fixed = fixed_differences(&found, wanted);
-    let soft = soft_differences(&found, wanted);
+    let mut soft = soft_differences(&found, wanted);
+    let delays = delays.filter(|domain| delays::could_be(&found, domain));
+    soft.extend(delays.map(|_| "events can not wait in it for their time".to_owned()));
     let ours = found.metadata.contains_key(MARK);
     if fixed.is_empty() && (soft.is_empty() || !ours) {
         return Ok(extent);
@@ -136,6 +153,10 @@ async fn compare(
         max_age: wanted.max_age,
         duplicate_window: wanted.duplicate_window,
         ..found
+    };
+    let changed = match delays {
+        Some(domain) => delays::with(changed, domain),
+        None => changed,
     };
     let updated = context.update_stream(changed).await;
     updated.map_err(|error| unavailable("changing the stream", &error))?;

@@ -1,32 +1,32 @@
 //! The transport: one connection, on a thread of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_nats::Client;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
 use async_trait::async_trait;
-use bus_core::Envelope;
 use bus_core::answer::Answer;
 use bus_core::operator::Operator;
 use bus_core::transport::{Deliveries, Group, Health, Plan, Survey, Transport, TransportError};
+use bus_core::{Envelope, EventId};
 use tokio::sync::watch;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use crate::acks::Acks;
-use crate::capabilities::{self, Capabilities};
+use crate::capabilities::{self, Capabilities, Version};
 use crate::config::{NatsConfig, Provision};
 use crate::connection::{self, ConnectError, Signals};
 use crate::deliveries::Member;
 use crate::engine::Engine;
 use crate::headers::Writer;
 use crate::knock::knock;
-use crate::publish;
 use crate::refusals::permitted;
 use crate::topology::domains::Domains;
 use crate::topology::floor::Floors;
+use crate::{delay, publish};
 
 mod provide;
 
@@ -138,6 +138,15 @@ impl Shared {
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.engine.spawn(task);
     }
+
+    pub(crate) fn version(&self) -> Version {
+        self.capabilities.version
+    }
+
+    /// Whether the server can keep a message until its time.
+    pub(crate) fn has_schedules(&self) -> bool {
+        self.capabilities.schedules
+    }
 }
 
 #[async_trait]
@@ -145,6 +154,18 @@ impl Transport for NatsTransport {
     fn publish(&self, envelope: Envelope) -> Answer<Result<(), TransportError>> {
         // With tokio's budget, many at once would be sent in another order than that of the calls.
         Answer::later(unconstrained(publish::publish(Arc::clone(&self.0), envelope)))
+    }
+
+    fn publish_at(
+        &self,
+        envelope: Envelope,
+        due: SystemTime,
+    ) -> Answer<Result<(), TransportError>> {
+        Answer::later(unconstrained(delay::publish(Arc::clone(&self.0), envelope, due)))
+    }
+
+    fn cancel(&self, domain: &str, id: &EventId) -> Answer<Result<bool, TransportError>> {
+        Answer::later(delay::cancel(Arc::clone(&self.0), domain.to_owned(), id.clone()))
     }
 
     async fn subscribe(&self, mut group: Group) -> Result<Box<dyn Deliveries>, TransportError> {

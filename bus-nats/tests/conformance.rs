@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bus_core::answer::Answer;
@@ -44,6 +45,18 @@ impl Connection {
 impl Transport for Connection {
     fn publish(&self, envelope: Envelope) -> Answer<Result<(), TransportError>> {
         self.transport.publish(envelope)
+    }
+
+    fn publish_at(
+        &self,
+        envelope: Envelope,
+        due: SystemTime,
+    ) -> Answer<Result<(), TransportError>> {
+        self.transport.publish_at(envelope, due)
+    }
+
+    fn cancel(&self, domain: &str, id: &EventId) -> Answer<Result<bool, TransportError>> {
+        self.transport.cancel(domain, id)
     }
 
     async fn subscribe(&self, group: Group) -> Result<Box<dyn Deliveries>, TransportError> {

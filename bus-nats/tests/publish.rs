@@ -58,7 +58,7 @@ async fn an_event_is_a_cloud_event_in_the_stream_of_its_domain() {
     assert_eq!(stored(&transport).await, 1, "the same id is stored once");
     let stream = context(&transport).get_stream("ORDERS").await.unwrap();
     let config = &stream.cached_info().config;
-    assert_eq!(config.subjects, ["orders.>"]);
+    assert_eq!(config.subjects, ["orders.>", "BUS.at.orders.>"]);
     assert_eq!((config.max_age, config.max_consumers), (Duration::from_secs(604_800), 10_000));
     let message = stream.get_raw_message(1).await.unwrap();
     let header =

@@ -17,9 +17,9 @@ mod example {
 }
 
 /// Each case gets a transport of its own. This one has no second process to connect from, and no
-/// operator; its clock is tokio's, so a day costs nothing.
+/// operator, and keeps no event until its time; its clock is tokio's, so a day costs nothing.
 async fn shelf() -> Bench {
-    let settings = Settings { operator: false, ..Settings::paused() };
+    let settings = Settings { operator: false, delayed: false, ..Settings::paused() };
     Bench::new(Arc::new(Shelf::new()), settings)
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::MemoryConfig;
 use super::group::{Entry, Members, Next};
 use super::history::Recorder;
+use super::later::Later;
 use super::letters::Letters;
 use super::log::Log;
 use super::queue::Queue;
@@ -15,9 +16,8 @@ use super::routes::Routes;
 use super::window::Window;
 use crate::delivery::History;
 use crate::envelope::Envelope;
-use crate::operator::{DeadLetter, DeadLetterId, Lag};
 use crate::settle::{SettleError, Settlement};
-use crate::transport::{Group, GroupName, Plan, Start, Survey, TransportError};
+use crate::transport::{Group, GroupName, Start, TransportError};
 
 /// Why an event was not stored.
 pub(super) enum Refusal {
@@ -29,16 +29,17 @@ pub(super) enum Refusal {
 
 #[derive(Debug)]
 pub(crate) struct Broker {
-    config: MemoryConfig,
+    pub(super) config: MemoryConfig,
     /// Whether a run that outlives its time-out loses its lease.
     runs_end: bool,
     log: Log,
     pub(super) sequence: u64,
     pub(super) groups: Vec<Members>,
     pub(super) names: BTreeMap<GroupName, usize>,
-    routes: Routes,
+    pub(super) routes: Routes,
+    pub(super) later: Later,
     window: Window,
-    letters: Letters,
+    pub(super) letters: Letters,
     pub(super) queue: Queue,
     pub(crate) recorder: Recorder,
 }
@@ -53,6 +54,7 @@ impl Broker {
             groups: Vec::new(),
             names: BTreeMap::new(),
             routes: Routes::default(),
+            later: Later::default(),
             queue: Queue::default(),
             recorder: Recorder::new(),
             runs_end,
@@ -60,9 +62,11 @@ impl Broker {
         }
     }
 
+    /// Stores an event, now or for when it is `due`.
     pub(super) fn publish(
         &mut self,
         envelope: &Arc<Envelope>,
+        due: Option<Duration>,
         now: Duration,
         ticket: Option<u64>,
     ) -> Result<(), Refusal> {
@@ -70,33 +74,37 @@ impl Broker {
             let subject = envelope.subject.to_string();
             return Err(Refusal::Final(TransportError::NoStream { subject }));
         }
-        let duplicate = self.window.contains(&envelope.id, now);
+        let waits = due.is_some() && self.later.contains(&envelope.id);
+        let duplicate = waits || self.window.contains(&envelope.id, now);
+        let due = due.filter(|due| *due > now && !duplicate);
         if !duplicate {
-            self.store(envelope, now, ticket)?;
+            self.room(envelope, ticket)?;
+            match due {
+                Some(due) => self.keep_until(due, envelope).map_err(Refusal::Final)?,
+                None => self.store(envelope, now),
+            }
+            self.window.insert(envelope.id.clone(), now);
         }
         self.recorder.published(envelope, duplicate);
+        due.into_iter().for_each(|due| self.recorder.delayed(&envelope.id, due));
         Ok(())
     }
 
-    fn store(
-        &mut self,
-        envelope: &Arc<Envelope>,
-        now: Duration,
-        ticket: Option<u64>,
-    ) -> Result<(), Refusal> {
-        if let Some(reason) = self.no_room(envelope, ticket) {
-            let groups = self.routes.of(&envelope.subject).collect();
-            let ticket = ticket.unwrap_or_else(|| self.queue.join(groups));
-            return Err(Refusal::Full { reason, ticket });
-        }
+    fn room(&mut self, envelope: &Arc<Envelope>, ticket: Option<u64>) -> Result<(), Refusal> {
+        let Some(reason) = self.no_room(envelope, ticket) else { return Ok(()) };
+        let groups = self.routes.of(&envelope.subject).collect();
+        let ticket = ticket.unwrap_or_else(|| self.queue.join(groups));
+        Err(Refusal::Full { reason, ticket })
+    }
+
+    /// The next in the order, for all groups that there are and that will be.
+    pub(super) fn store(&mut self, envelope: &Arc<Envelope>, now: Duration) {
         self.sequence += 1;
-        self.window.insert(envelope.id.clone(), now);
         let entry = Entry::new(self.sequence, envelope, now);
         for at in self.routes.of(&envelope.subject) {
             self.groups[at].push(entry.clone());
         }
         self.log.keep(entry);
-        Ok(())
     }
 
     fn no_room(&self, envelope: &Envelope, ticket: Option<u64>) -> Option<String> {
@@ -115,7 +123,7 @@ impl Broker {
         behind.then(|| "others wait for room".to_owned())
     }
 
-    fn covers(&self, domain: &str) -> bool {
+    pub(super) fn covers(&self, domain: &str) -> bool {
         let domains = self.config.domains.as_ref();
         domains.is_none_or(|domains| domains.iter().any(|covered| covered == domain))
     }
@@ -157,10 +165,13 @@ impl Broker {
     }
 
     pub(super) fn next(&mut self, group: usize, member: u64, now: Duration, waker: &Waker) -> Next {
-        let members = &mut self.groups[group];
-        let next = members.next(member, now, waker);
+        let (members, later) = (&mut self.groups[group], self.later.next());
+        let mut next = members.next(member, now, waker);
         if let Next::Delivery { envelope, history, .. } = &next {
             self.recorder.delivered(&members.name, &envelope.id, history.next_attempt());
+        }
+        if let Next::Wait { due } = &mut next {
+            *due = due.iter().copied().chain(later).min();
         }
         next
     }
@@ -212,31 +223,6 @@ impl Broker {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn survey(&self, plan: &Plan) -> Survey {
-        let uncovered = plan.filters.iter().filter(|filter| !self.covers(filter.domain()));
-        let ours = self.groups.iter().filter(|group| group.name.service() == plan.service);
-        Survey {
-            uncovered: uncovered.cloned().collect(),
-            groups: ours.map(|group| (group.name.clone(), group.depth() as u64)).collect(),
-            fixed_leases: !self.config.renew,
-        }
-    }
-
-    pub(super) fn lag(&self, group: &GroupName, now: Duration) -> Option<Lag> {
-        self.names.get(group).map(|at| self.groups[*at].lag(now))
-    }
-
-    pub(crate) fn dead_letters(&self, group: Option<&GroupName>, limit: usize) -> Vec<DeadLetter> {
-        self.letters.list(group, limit)
-    }
-
-    /// Nobody sees the moment between: the whole broker is behind one lock.
-    pub(crate) fn redrive(&mut self, id: &DeadLetterId) -> bool {
-        let Some((group, entry)) = self.letters.take(id) else { return false };
-        self.groups[group].push_again(entry);
-        true
     }
 }
 

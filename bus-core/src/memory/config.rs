@@ -17,6 +17,9 @@ pub struct MemoryConfig {
     pub patience: Duration,
     /// How many dead letters are kept; one more is not stored, and its event stays undone.
     pub dead_letters: usize,
+    /// How many events may wait for their time; one more is refused. They do not count as undone
+    /// before, and reach their groups also where a backlog has grown full meanwhile.
+    pub delayed: usize,
     /// How long an id is remembered, so that the same event is not stored twice.
     pub duplicate_window: Duration,
     /// How many ids are remembered at most.
@@ -34,6 +37,7 @@ impl Default for MemoryConfig {
             backlog: 65_536,
             patience: Duration::from_secs(5),
             dead_letters: 65_536,
+            delayed: 65_536,
             duplicate_window: Duration::from_secs(120),
             duplicate_ids: 65_536,
             renew: true,

@@ -14,7 +14,7 @@ use crate::subject::Filter;
 use crate::transport::{Group, GroupName};
 
 /// The end of the clock that tests move by hand: 584 years.
-const FOREVER: Duration = Duration::from_nanos(u64::MAX);
+pub(super) const FOREVER: Duration = Duration::from_nanos(u64::MAX);
 
 /// How soon a member looks again at the soonest where nothing is due.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);

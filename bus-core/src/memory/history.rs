@@ -1,6 +1,7 @@
 //! What happened on the in-process broker, for tests: event by event, in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::envelope::{Envelope, EventId};
 use crate::settle::Settlement;
@@ -13,12 +14,19 @@ const MAX_FACTS: usize = 1_000_000;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fact {
-    /// An event was stored, or was known already.
+    /// An event was stored, now or for its time, or was known already.
     Published {
         /// The event.
         envelope: Arc<Envelope>,
         /// Whether its id was in the duplicate window, so that nothing was stored.
         duplicate: bool,
+    },
+    /// The event that was stored just before waits for its time.
+    Delayed {
+        /// The event.
+        id: EventId,
+        /// When it is due, counted from when the broker was made.
+        due: Duration,
     },
     /// An event was given to a member of a group.
     Delivered {
@@ -59,6 +67,10 @@ impl Recorder {
 
     pub(crate) fn published(&mut self, envelope: &Arc<Envelope>, duplicate: bool) {
         self.add(|| Fact::Published { envelope: Arc::clone(envelope), duplicate });
+    }
+
+    pub(crate) fn delayed(&mut self, id: &EventId, due: Duration) {
+        self.add(|| Fact::Delayed { id: id.clone(), due });
     }
 
     pub(crate) fn delivered(&mut self, group: &GroupName, id: &EventId, attempt: u32) {

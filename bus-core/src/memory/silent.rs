@@ -1,6 +1,7 @@
 //! In place of `history.rs` where nobody tests: nothing is recorded, and nothing is disturbed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::envelope::{Envelope, EventId};
 use crate::settle::Settlement;
@@ -15,6 +16,8 @@ impl Recorder {
     }
 
     pub(crate) fn published(&mut self, _: &Arc<Envelope>, _: bool) {}
+
+    pub(crate) fn delayed(&mut self, _: &EventId, _: Duration) {}
 
     pub(crate) fn delivered(&mut self, _: &GroupName, _: &EventId, _: u32) {}
 

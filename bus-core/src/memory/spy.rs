@@ -14,10 +14,13 @@ impl Broker {
         self.groups.iter().any(|group| group.any_open(later, &of))
     }
 
-    /// When the next event comes back that waits for its time, in any group with members.
+    /// When the next event comes that waits for its time, in any group with members or in front of
+    /// them all.
     pub(crate) fn due(&self, of: impl Fn(&Envelope) -> bool) -> Option<Duration> {
         let alive = self.groups.iter().filter(|group| group.count > 0);
-        alive.filter_map(|group| group.due(&of)).min()
+        let back = alive.filter_map(|group| group.due(&of));
+        let first = self.later.iter().find(|(_, envelope)| of(envelope)).map(|(due, _)| due);
+        back.chain(first).min()
     }
 
     /// After a manual clock was moved, all members look again.

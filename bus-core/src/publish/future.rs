@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::consume_budget;
 use tokio::time::{Instant, timeout_at};
 
+use super::delay::Due;
 use super::{Bus, MAX_KEY, PublishError};
 use crate::answer::Answer;
 use crate::clock::after;
@@ -26,13 +27,14 @@ use crate::transport::TransportError;
 pub struct Publish {
     bus: Bus,
     draft: Option<Result<Envelope, PublishError>>,
+    pub(super) due: Due,
     done: Option<Sent>,
     sending: Option<BoxFuture<'static, Sent>>,
 }
 
 impl Publish {
     pub(crate) fn new(bus: Bus, draft: Result<Envelope, PublishError>) -> Self {
-        Self { bus, draft: Some(draft), done: None, sending: None }
+        Self { bus, draft: Some(draft), due: Due::Now, done: None, sending: None }
     }
 
     /// Publishes under this id: again after [`PublishError::Unknown`], or under one that makes a
@@ -97,7 +99,7 @@ impl Future for Publish {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(draft) = self.draft.take() {
             // At once, so that publishes that are polled in order are sent in order.
-            match begin(&self.bus, draft?) {
+            match begin(&self.bus, draft?, self.due) {
                 Begun::Done(result) => self.done = Some(result),
                 Begun::Sending(sending) => self.sending = Some(sending),
             }
@@ -127,7 +129,7 @@ enum Begun {
 }
 
 /// Where there is room, no middleware, and a transport that answers at once, nothing is boxed.
-fn begin(bus: &Bus, envelope: Envelope) -> Begun {
+fn begin(bus: &Bus, envelope: Envelope, due: Due) -> Begun {
     let now = || {
         if !bus.inner.outgoing.is_empty() {
             return None;
@@ -138,10 +140,10 @@ fn begin(bus: &Bus, envelope: Envelope) -> Begun {
         Some((slot, room))
     };
     let Some(permits) = now() else {
-        return Begun::Sending(send(bus.clone(), envelope).boxed());
+        return Begun::Sending(send(bus.clone(), envelope, due).boxed());
     };
     let (id, limit) = (envelope.id.clone(), bus.inner.limits.deadline);
-    match store(bus, envelope) {
+    match store(bus, envelope, due) {
         Err(error) => Begun::Done(Err(error)),
         Ok(answer) => match answer.into_now() {
             Ok(stored) => Begun::Done(sent(id, stored)),
@@ -153,7 +155,7 @@ fn begin(bus: &Bus, envelope: Envelope) -> Begun {
     }
 }
 
-async fn send(bus: Bus, envelope: Envelope) -> Sent {
+async fn send(bus: Bus, envelope: Envelope, due: Due) -> Sent {
     let limit = bus.inner.limits.deadline;
     let deadline = after(limit);
     // The permits live until the broker has answered, or nobody waits for it any more.
@@ -162,7 +164,7 @@ async fn send(bus: Bus, envelope: Envelope) -> Sent {
     let bytes = bytes(&bus, &envelope);
     let _room = take(&bus.inner.room, bytes, deadline).await.map_err(busy)?;
     let (id, handed) = (envelope.id.clone(), AtomicBool::new(false));
-    let end = |envelope: Envelope| hand_over(&bus, envelope, deadline, &handed).boxed();
+    let end = |envelope: Envelope| hand_over(&bus, envelope, due, deadline, &handed).boxed();
     let sent = Next::new(&bus.inner.outgoing, end).run(envelope);
     match timeout_at(deadline, sent).await {
         Ok(sent) => sent,
@@ -172,12 +174,18 @@ async fn send(bus: Bus, envelope: Envelope) -> Sent {
 }
 
 /// Behind all middleware. After the deadline nothing is sent: nobody would hear the answer.
-async fn hand_over(bus: &Bus, envelope: Envelope, deadline: Instant, handed: &AtomicBool) -> Sent {
+async fn hand_over(
+    bus: &Bus,
+    envelope: Envelope,
+    due: Due,
+    deadline: Instant,
+    handed: &AtomicBool,
+) -> Sent {
     let limit = bus.inner.limits.deadline;
     if Instant::now() >= deadline {
         return Err(PublishError::Busy { waited: limit });
     }
-    let (id, answer) = (envelope.id.clone(), store(bus, envelope)?);
+    let (id, answer) = (envelope.id.clone(), store(bus, envelope, due)?);
     handed.store(true, Ordering::Relaxed);
     wait(id, answer, deadline, limit).await
 }
@@ -202,10 +210,10 @@ async fn take(
     }
 }
 
-type Stored = Result<(), TransportError>;
+pub(super) type Stored = Result<(), TransportError>;
 
 /// The last step, behind all middleware, so that it checks what really leaves.
-fn store(bus: &Bus, envelope: Envelope) -> Result<Answer<Stored>, PublishError> {
+fn store(bus: &Bus, envelope: Envelope, due: Due) -> Result<Answer<Stored>, PublishError> {
     let (bytes, limit) = (envelope.size(), bus.inner.limits.payload);
     if bytes > limit {
         return Err(PublishError::TooLarge { bytes, limit });
@@ -214,7 +222,7 @@ fn store(bus: &Bus, envelope: Envelope) -> Result<Answer<Stored>, PublishError> 
     if bytes > MAX_KEY {
         return Err(PublishError::KeyTooLong { bytes });
     }
-    Ok(bus.inner.transport.publish(envelope))
+    due.hand_over(bus, envelope)
 }
 
 async fn wait(id: EventId, answer: Answer<Stored>, deadline: Instant, limit: Duration) -> Sent {

@@ -46,9 +46,9 @@
 //! [`Settings::quiet`], or lets a marker follow where the order is known. Times have to be kept
 //! to within [`Settings::slack`], and never be too short.
 //!
-//! What a transport lacks is said in the settings: an operator, an id that is forgotten while a
-//! case can wait for it, a subject that nothing stores. Everything else every transport has to
-//! have, leases and [`survey`](crate::transport::Transport::survey) too.
+//! What a transport lacks is said in the settings: an operator, events that wait for their time, an
+//! id that is forgotten while a case can wait for it, a subject that nothing stores. Everything else
+//! every transport has to have, leases and [`survey`](crate::transport::Transport::survey) too.
 //!
 //! Example 09 is a transport written by hand, and `examples/tests/own_transport.rs` is such a test
 //! of it.
@@ -63,6 +63,8 @@ mod bench;
 mod member;
 mod settings;
 
+mod cancel;
+mod delayed;
 mod duplicates;
 mod flow;
 mod groups;

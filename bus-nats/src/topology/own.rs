@@ -26,6 +26,9 @@ pub(crate) const RUNS: &str = "BUS_RUNS";
 /// The first token of all subjects of the bus's own. No event's begins with a capital letter.
 const TOKEN: &str = "BUS";
 
+/// The second token of the subjects of events that wait for their time.
+const WAITING: &str = "at";
+
 /// What they all begin with.
 pub(crate) const PREFIX: &str = "BUS.";
 
@@ -45,6 +48,18 @@ pub(crate) fn subject(stream: &str, rest: &str) -> String {
 /// Where a copy waits for its time; then it appears where copies do.
 pub(crate) fn later(rest: &str) -> String {
     format!("{TOKEN}.later.{rest}")
+}
+
+/// Where the events of a domain wait for their time: in the domain's own stream, for an event that is
+/// due appears in the stream in which it waited.
+pub(crate) fn waiting(domain: &str, rest: &str) -> String {
+    format!("{TOKEN}.{WAITING}.{domain}.{rest}")
+}
+
+/// The domain, if a subject is one of [`waiting`].
+pub(crate) fn waits_in(subject: &str) -> Option<&str> {
+    let rest = subject.strip_prefix(PREFIX)?.strip_prefix(WAITING)?.strip_prefix('.')?;
+    rest.split('.').next()
 }
 
 /// Whether a subject is the bus's own.

@@ -11,7 +11,7 @@ use crate::config::{NatsConfig, Provision};
 use crate::topology::consumer::{self, Wanted};
 use crate::topology::floor::Extent;
 use crate::topology::{Stream, own};
-use crate::{operator, topology};
+use crate::{delay, operator, topology};
 
 /// How long a publish waits for its stream to be made.
 const PREPARE: Duration = Duration::from_secs(1);
@@ -21,9 +21,10 @@ pub(super) type Joined = (Stream, Option<(Extent, OffsetDateTime)>);
 
 impl Shared {
     /// The stream of a domain, made or compared as the configuration says.
-    async fn stream(&self, domain: &str) -> Result<Option<Stream>, TransportError> {
+    pub(crate) async fn stream(&self, domain: &str) -> Result<Option<Stream>, TransportError> {
         let NatsConfig { provision, streams, .. } = &self.config;
-        topology::stream(&self.context, domain, *provision, streams).await
+        let schedules = self.has_schedules();
+        topology::stream(&self.context, domain, *provision, streams, schedules).await
     }
 
     /// Makes the stream that is to take a subject, where that is ours to do and can be done now.
@@ -39,6 +40,9 @@ impl Shared {
 
     /// The stream that takes a subject, which nothing took so far.
     pub(crate) async fn provide(&self, subject: &str) -> Result<Option<()>, TransportError> {
+        if let Some(domain) = own::waits_in(subject) {
+            return delay::provide(self, domain, subject).await;
+        }
         if own::is(subject) {
             return self.own_streams().await.map(Some);
         }
@@ -49,11 +53,6 @@ impl Shared {
     async fn own_streams(&self) -> Result<(), TransportError> {
         let NatsConfig { provision, streams, .. } = &self.config;
         own::streams(&self.context, *provision, streams, self.has_schedules()).await
-    }
-
-    /// Whether the server can keep a message until its time.
-    pub(crate) fn has_schedules(&self) -> bool {
-        self.capabilities.schedules
     }
 
     /// Joins both consumers of a group; says which stream, and since when there is the one of its

@@ -75,6 +75,11 @@ found! {
     leases_without_renewal_are_found: NeverRenews by a_held_delivery_is_not_given_to_another;
     stored_duplicates_are_found: StoresDuplicates by
         an_id_is_stored_once, an_id_published_at_the_same_time_is_stored_once;
+    what_comes_early_is_found: ComesEarly by a_delayed_event_comes_when_it_is_due;
+    what_is_forgotten_while_it_waits_is_found: ForgetsWhatWaits by
+        a_delayed_event_comes_when_it_is_due, many_delayed_events_come_once_each;
+    silent_cancels_are_found: CancelsSilently by
+        a_cancelled_event_does_not_come, a_cancel_of_nothing_is_false;
     starts_that_are_ignored_are_found: StartsAtTheBeginning by
         a_group_may_start_now, a_group_may_start_at_a_time;
     a_stop_that_goes_on_is_found: GoesOnAfterStop by a_stopped_member_takes_nothing_more;

@@ -1,6 +1,6 @@
 //! An honest transport, with one thing done wrong.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bus_core::answer::Answer;
 use bus_core::memory::{Memory, MemoryConfig};
@@ -8,7 +8,7 @@ use bus_core::operator::{DeadLetter, DeadLetterId, Lag, Operator, OperatorError}
 use bus_core::transport::{
     Deliveries, Group, GroupName, Health, Plan, Start, Survey, Transport, TransportError,
 };
-use bus_core::{Envelope, Headers, async_trait};
+use bus_core::{Envelope, EventId, Headers, async_trait};
 use tokio::sync::watch;
 
 use crate::member::Member;
@@ -19,11 +19,14 @@ pub(crate) enum Sabotage {
     None,
     AcksAllBefore,
     AcksOnArrival,
+    CancelsSilently,
+    ComesEarly,
     CountsReleases,
     CutsTimes,
     ForgetsAcks,
     ForgetsAttempts,
     ForgetsFirstFailure,
+    ForgetsWhatWaits,
     GoesOnAfterStop,
     IgnoresBegin,
     LimitsDelays,
@@ -76,6 +79,27 @@ impl Transport for Broken {
             _ => {}
         }
         self.memory.publish(envelope)
+    }
+
+    fn publish_at(
+        &self,
+        envelope: Envelope,
+        due: SystemTime,
+    ) -> Answer<Result<(), TransportError>> {
+        match self.sabotage {
+            Sabotage::ComesEarly => {
+                self.memory.publish_at(envelope, due - Duration::from_millis(5))
+            }
+            Sabotage::ForgetsWhatWaits => Answer::now(Ok(())),
+            _ => self.memory.publish_at(envelope, due),
+        }
+    }
+
+    fn cancel(&self, domain: &str, id: &EventId) -> Answer<Result<bool, TransportError>> {
+        match self.sabotage {
+            Sabotage::CancelsSilently => Answer::now(Ok(true)),
+            _ => self.memory.cancel(domain, id),
+        }
     }
 
     async fn subscribe(&self, mut group: Group) -> Result<Box<dyn Deliveries>, TransportError> {

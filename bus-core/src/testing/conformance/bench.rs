@@ -73,6 +73,18 @@ impl Bench {
         async move { published.await.unwrap_or_else(|error| fail(at, &error)) }
     }
 
+    /// Publishes an event that comes after this time.
+    #[track_caller]
+    pub(super) fn send_after(
+        &self,
+        envelope: Envelope,
+        delay: Duration,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let due = self.now() + delay;
+        let (at, stored) = (Location::caller(), self.transport.publish_at(envelope, due));
+        async move { stored.await.unwrap_or_else(|error| fail(at, &error)) }
+    }
+
     pub(super) fn group_name(&self, handler: &str) -> GroupName {
         let name = GroupName::new(&self.settings.domain, handler);
         name.unwrap_or_else(|error| fail(Location::caller(), &error))
@@ -129,6 +141,30 @@ impl Bench {
         let operator = self.transport.operator();
         assert_eq!(operator.is_some(), self.settings.operator, "the settings say the opposite");
         operator
+    }
+
+    /// Whether the settings say that nothing can wait; then the transport has to say so, too.
+    pub(super) async fn delays_nothing(&self) -> bool {
+        if self.settings.delayed {
+            return false;
+        }
+        let event = self.event("refused");
+        let cancelled = self.transport.cancel(event.subject.domain(), &event.id).await;
+        let stored = self.transport.publish_at(event, self.now() + Duration::from_secs(1)).await;
+        let (stored, cancelled) = (stored.err(), cancelled.err());
+        for refused in [&stored, &cancelled] {
+            let unsupported = matches!(refused, Some(TransportError::Unsupported { .. }));
+            assert!(unsupported, "the settings say that it can not, and it says {refused:?}");
+        }
+        true
+    }
+
+    /// Whether there was something to cancel, by another connection than the publisher's.
+    #[track_caller]
+    pub(super) fn cancel(&self, id: &EventId) -> impl Future<Output = bool> + Send + use<> {
+        let (at, cancelled) =
+            (Location::caller(), self.elsewhere.cancel(&self.settings.domain, id));
+        async move { cancelled.await.unwrap_or_else(|error| fail(at, &error)) }
     }
 
     /// How far a group is behind; nothing where there is no operator.

@@ -61,6 +61,24 @@ macro_rules! __conformance_cases {
                 an_id_published_at_the_same_time_is_stored_once
                 an_id_is_remembered_when_its_event_is_done
                 an_id_is_forgotten_after_the_window;
+            delayed:
+                a_delayed_event_comes_when_it_is_due
+                a_delayed_event_that_is_due_comes_at_once
+                a_delayed_event_is_the_same_envelope
+                a_delayed_event_is_seen_by_no_group_before
+                a_delayed_event_does_not_hold_up_others
+                a_delayed_event_outlives_its_publisher
+                an_event_can_wait_for_a_day
+                a_delayed_id_is_stored_once
+                a_delayed_id_is_stored_once_while_it_waits
+                many_delayed_events_come_once_each
+                a_group_that_is_made_meanwhile_receives_it
+                a_group_that_is_made_afterwards_receives_it
+                delayed_events_come_in_the_order_of_their_times;
+            cancel:
+                a_cancelled_event_does_not_come
+                a_cancel_of_nothing_is_false
+                an_id_of_any_text_can_wait_and_be_cancelled;
             settlement:
                 an_ack_is_final
                 an_ack_covers_one_event

@@ -25,6 +25,9 @@ pub struct Settings {
     pub duplicate_window: Option<Duration>,
     /// Whether there is an operator. Where there is none, cases that need one check only that.
     pub operator: bool,
+    /// Whether events can wait for their time. Where they can not, cases that need it check only
+    /// that this is said.
+    pub delayed: bool,
     /// A subject that nothing stores, where the transport has such.
     pub uncovered: Option<Subject>,
     /// What the broker's clock shows when the bench is made; the machine's time unless told.
@@ -61,6 +64,7 @@ impl Default for Settings {
             longest: Duration::from_secs(10),
             duplicate_window: None,
             operator: true,
+            delayed: true,
             uncovered: None,
             epoch: SystemTime::now(),
         }

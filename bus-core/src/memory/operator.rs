@@ -1,0 +1,58 @@
+//! What operators ask the in-process broker, and what a service asks before it starts.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Memory;
+use super::broker::Broker;
+use crate::operator::{DeadLetter, DeadLetterId, Lag, Operator, OperatorError};
+use crate::transport::{GroupName, Plan, Survey};
+
+#[async_trait]
+impl Operator for Memory {
+    async fn lag(&self, group: &GroupName) -> Result<Lag, OperatorError> {
+        let lag = self.0.lock().lag(group, self.0.clock.elapsed());
+        lag.ok_or_else(|| OperatorError::NoGroup { group: group.clone() })
+    }
+
+    async fn dead_letters(
+        &self,
+        group: Option<&GroupName>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, OperatorError> {
+        Ok(self.0.lock().dead_letters(group, limit))
+    }
+
+    async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
+        let redriven = self.0.lock().redrive(id);
+        if redriven { Ok(()) } else { Err(OperatorError::NoDeadLetter { id: id.clone() }) }
+    }
+}
+
+impl Broker {
+    pub(super) fn survey(&self, plan: &Plan) -> Survey {
+        let uncovered = plan.filters.iter().filter(|filter| !self.covers(filter.domain()));
+        let ours = self.groups.iter().filter(|group| group.name.service() == plan.service);
+        Survey {
+            uncovered: uncovered.cloned().collect(),
+            groups: ours.map(|group| (group.name.clone(), group.depth() as u64)).collect(),
+            fixed_leases: !self.config.renew,
+        }
+    }
+
+    pub(super) fn lag(&self, group: &GroupName, now: Duration) -> Option<Lag> {
+        self.names.get(group).map(|at| self.groups[*at].lag(now))
+    }
+
+    pub(crate) fn dead_letters(&self, group: Option<&GroupName>, limit: usize) -> Vec<DeadLetter> {
+        self.letters.list(group, limit)
+    }
+
+    /// Nobody sees the moment between: the whole broker is behind one lock.
+    pub(crate) fn redrive(&mut self, id: &DeadLetterId) -> bool {
+        let Some((group, entry)) = self.letters.take(id) else { return false };
+        self.groups[group].push_again(entry);
+        true
+    }
+}
