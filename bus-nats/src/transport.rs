@@ -14,6 +14,7 @@ use bus_core::{Envelope, EventId};
 use tokio::sync::watch;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::acks::Acks;
 use crate::capabilities::{self, Capabilities, Version};
@@ -78,6 +79,10 @@ impl NatsTransport {
         let provision = config.provision;
         let detect = async move { capabilities::detect(&asked, &told, provision, deadline).await };
         let capabilities = engine.run(detect).await.ok_or(ConnectError::Ended)??;
+        if !capabilities.schedules {
+            let version = capabilities.version;
+            warn!(%version, "this server keeps no schedules: retries hold places among the deliveries, and no event can wait for its time; 2.14.3 can");
+        }
         let told = signals.clone();
         let open = async move {
             let (acks, inbox) = Acks::open(&made).await?;
