@@ -35,6 +35,8 @@ pub(crate) struct Lane {
     /// Who can bring something more.
     pulls: AtomicUsize,
     pub(crate) stop: CancellationToken,
+    /// Nothing more is to be brought: the member has stopped, or its subscription has ended.
+    pub(crate) halt: CancellationToken,
     /// Why there will be nothing more.
     broken: Mutex<Option<String>>,
     gone: AtomicBool,
@@ -44,6 +46,7 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(shared: Arc<Shared>, group: Group) -> Self {
+        let stop = CancellationToken::new();
         let leases = Leases::new(group.concurrency, group.lease, group.timeout, Instant::now());
         Self {
             shared,
@@ -54,7 +57,8 @@ impl Lane {
             progress: Notify::new(),
             busy: AtomicUsize::new(0),
             pulls: AtomicUsize::new(0),
-            stop: CancellationToken::new(),
+            halt: stop.child_token(),
+            stop,
             broken: Mutex::new(None),
             gone: AtomicBool::new(false),
             last_acks: Mutex::default(),
@@ -95,7 +99,13 @@ impl Lane {
     pub(crate) fn end(&self, reason: String) {
         warn!(group = %self.group.name, reason, "the subscription ends");
         lock(&self.broken).get_or_insert(reason);
-        if let Some(waker) = self.leases(|leases| leases.waker.take()) {
+        self.halt.cancel();
+        let waker = self.leases(|leases| {
+            // What still comes is for the one that takes our place.
+            leases.stopped = true;
+            leases.waker.take()
+        });
+        if let Some(waker) = waker {
             waker.wake();
         }
     }

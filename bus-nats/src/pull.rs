@@ -116,7 +116,7 @@ impl Pull {
         self.connections.mark_unchanged();
         let client = self.lane.shared.client().clone();
         let inbox = Subject::from(client.new_inbox());
-        let (stop, subscribed) = (self.lane.stop.clone(), client.subscribe(inbox.clone()));
+        let (stop, subscribed) = (self.lane.halt.clone(), client.subscribe(inbox.clone()));
         // While there is no connection the client may take nothing more.
         let mut messages = match stop.run_until_cancelled(subscribed).await {
             Some(Ok(messages)) => messages,
@@ -160,7 +160,7 @@ impl Pull {
     /// Asks for as much as there is room for, if that is worth it.
     async fn ask(&mut self, client: &Client, inbox: &Subject) -> Result<(), End> {
         let now = Instant::now();
-        if self.lane.stop.is_cancelled() || self.not_before.is_some_and(|time| now < time) {
+        if self.lane.halt.is_cancelled() || self.not_before.is_some_and(|time| now < time) {
             return Ok(());
         }
         self.not_before = None;
@@ -171,7 +171,7 @@ impl Pull {
         }
         let (next, request) = (self.next.clone(), request(count).into());
         let sending = client.publish_with_reply(next, inbox.clone(), request);
-        match self.lane.stop.run_until_cancelled(sending).await {
+        match self.lane.halt.run_until_cancelled(sending).await {
             None | Some(Ok(())) => Ok(()),
             Some(Err(_)) => Err(ended()),
         }
@@ -183,7 +183,7 @@ impl Pull {
         let not_before = self.not_before;
         tokio::select! {
             biased;
-            () = self.lane.stop.cancelled() => Err(End::Stopped),
+            () = self.lane.halt.cancelled() => Err(End::Stopped),
             message = messages.next() => {
                 self.heard = Instant::now();
                 self.take_all(message.ok_or_else(ended)?, messages)

@@ -43,12 +43,7 @@ impl Pull {
             Some(_) if self.old => {}
             Some(StatusCode::NO_RESPONDERS) => {
                 self.give_up(usize::MAX);
-                if self.trouble.is_over() {
-                    // Perhaps it is not only without a leader; asked once, for many may ask now.
-                    let (lane, kind, stream) =
-                        (Arc::clone(&self.lane), self.kind, self.stream.clone());
-                    self.lane.go(async move { lane.look(kind, &stream).await });
-                }
+                self.look_once();
                 self.not_before = self.trouble.again();
                 if self.not_before.is_none() {
                     let reason = "nobody answers: the consumer is deleted, or has no leader";

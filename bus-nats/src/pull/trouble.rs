@@ -57,6 +57,14 @@ impl Pull {
         }
     }
 
+    /// Perhaps the consumer is gone, and not only without a leader; asked once, for many may ask now.
+    pub(super) fn look_once(&self) {
+        if self.trouble.is_over() {
+            let (lane, kind, stream) = (Arc::clone(&self.lane), self.kind, self.stream.clone());
+            self.lane.go(async move { lane.look(kind, &stream).await });
+        }
+    }
+
     /// While there is no connection it is no wonder, and what was asked on many inboxes would be
     /// served on all of them when there is one.
     pub(super) fn silent(&mut self) -> Result<(), End> {
@@ -65,6 +73,7 @@ impl Pull {
             return Ok(());
         }
         debug!(group = %self.lane.name(), "the server is silent, it is asked anew");
+        self.look_once();
         let again = self.trouble.again();
         Err(again.map_or_else(|| End::Broken("the server is silent".to_owned()), |_| End::Again))
     }

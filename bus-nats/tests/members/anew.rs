@@ -107,3 +107,24 @@ async fn without_the_stream_of_runs_events_still_come_again() {
     again.begin().await.unwrap();
     again.settle(Settlement::Ack).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_subscription_that_has_ended_takes_nothing_from_the_one_in_its_place() {
+    let bench = Bench::new().await;
+    bench.publish(0..1).await;
+    let group = group(30 * SECOND);
+    let mut old = bench.subscribe(&group).await;
+    bench.raw.delete_stream("ORDERS").await.unwrap();
+    while within(&mut old, 20 * SECOND).await.unwrap().is_some() {}
+    bench.publish(1..2).await;
+    // The old one is still there, as it is until the bus has made another.
+    let mut new = bench.subscribe(&group).await;
+    for number in 2..30 {
+        bench.publish(number..number + 1).await;
+    }
+    for number in 1..30_u32 {
+        let delivery = next(&mut new).await;
+        assert_eq!(text(&delivery), number.to_string());
+        delivery.settle(Settlement::Ack).await.unwrap();
+    }
+}
