@@ -89,7 +89,8 @@ pub struct Tls {
 /// What may be made or changed on the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Provision {
-    /// What is missing is made; what differs is refused.
+    /// What is missing is made, and what was made so is changed where that is safe; everything else
+    /// that differs is refused.
     #[default]
     Create,
     /// Nothing is made; what is missing or differs is refused.
