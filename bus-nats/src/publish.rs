@@ -211,4 +211,23 @@ mod tests {
         }
         assert_eq!(verdict(10071), Verdict::Before);
     }
+
+    #[test]
+    fn every_fate_means_one_thing() {
+        let text = || "x".to_owned();
+        assert_eq!(judge(Fate::Stored(7)), Ok(7));
+        let verdict = |fate| judge(fate).unwrap_err();
+        assert_eq!(verdict(Fate::Nobody), Verdict::Nobody);
+        assert_eq!(verdict(Fate::Unknown(text())), Verdict::Unknown(text()));
+        let reason = text;
+        let full = TransportError::Full { reason: reason() };
+        assert_eq!(verdict(Fate::TooLarge(text())), Verdict::Final(full));
+        let denied = TransportError::Denied { reason: reason() };
+        assert_eq!(verdict(Fate::Refused(text())), Verdict::Final(denied));
+        let deaf = TransportError::Unknown { reason: reason() };
+        assert_eq!(verdict(Fate::Deaf(text())), Verdict::Final(deaf));
+        let again = verdict(Fate::Full);
+        assert!(matches!(again, Verdict::Again(TransportError::Full { .. })), "{again:?}");
+        assert_eq!(verdict(Fate::Error { code: 10071, text: text() }), Verdict::Before);
+    }
 }
