@@ -1,7 +1,8 @@
 //! Who waits for the server's ack of a publish: one inbox for all of them, one look at the clock
 //! for all that wait too long, and the server's refusals, which come beside the acks.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_nats::client::PublishErrorKind;
@@ -12,7 +13,9 @@ use serde::Deserialize;
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::capabilities::ApiError;
 use crate::connection::Signals;
+use crate::lock::lock;
 use crate::numbers::ByNumber;
 use crate::refusals;
 
@@ -76,14 +79,6 @@ struct Reply {
     error: Option<ApiError>,
 }
 
-#[derive(Deserialize)]
-struct ApiError {
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
-}
-
 impl Acks {
     /// To be called on the client's thread, where [`listen`](Self::listen) has to run.
     pub(crate) async fn open(client: &Client) -> Option<(Arc<Self>, Subscriber)> {
@@ -118,7 +113,8 @@ impl Acks {
             Err(_) => return Fate::Unknown("the client does not take it".to_owned()),
         }
         let fate = fate.await;
-        drop(turn);
+        // Whoever sent it has taken the number away.
+        mem::forget(turn);
         fate.unwrap_or_else(|_| Fate::Unknown("the client has ended".to_owned()))
     }
 
@@ -194,7 +190,7 @@ impl Acks {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 
@@ -228,7 +224,7 @@ fn read(ack: &Message) -> Fate {
         return Fate::Nobody;
     }
     match serde_json::from_slice(&ack.payload) {
-        Ok(Reply { error: Some(ApiError { err_code: code, description: text }), .. }) => {
+        Ok(Reply { error: Some(ApiError { code, description: text }), .. }) => {
             Fate::Error { code, text }
         }
         Ok(Reply { seq: 0, .. }) => Fate::Unknown("an ack without a sequence".to_owned()),

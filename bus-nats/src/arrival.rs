@@ -1,14 +1,14 @@
 //! A message → an arrival, and what has to be seen to before it is yielded.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use async_nats::Message;
 use async_nats::jetstream::{self, Context};
 use bus_core::delivery::History;
-use bus_core::settle::{Failed, Reason};
+use bus_core::settle::Reason;
 use tracing::{debug, warn};
 
+use crate::dead_letter;
 use crate::headers::Unreadable;
 use crate::headers::stamp::Stamp;
 use crate::lane::Lane;
@@ -74,9 +74,7 @@ pub(crate) async fn quarantine(lane: &Arc<Lane>, token: u64, error: &Unreadable)
     let Ok((claim, arrival)) = Claim::new(lane, token) else { return };
     let (group, Origin { stream, sequence, .. }) = (lane.name(), &arrival.original.origin);
     warn!(%group, %stream, sequence, %error, "can not be read, is a dead letter");
-    let mut failed = Failed::new("unreadable", &error.to_string(), 0, SystemTime::now());
-    failed.handler = group.handler().to_owned().into();
-    failed.service = group.service().to_owned().into();
+    let failed = dead_letter::unread(group, "unreadable", &error.to_string());
     if let Err(error) = claim.bury(arrival, Reason::Undecodable, failed).await {
         warn!(%group, %error, "not settled, it comes again");
     }

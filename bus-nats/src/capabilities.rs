@@ -61,10 +61,13 @@ struct Info {
     error: Option<ApiError>,
 }
 
+/// An error, as every part of the JetStream API says it.
 #[derive(Deserialize)]
-struct ApiError {
+pub(crate) struct ApiError {
+    #[serde(default, rename = "err_code")]
+    pub(crate) code: u64,
     #[serde(default)]
-    description: String,
+    pub(crate) description: String,
 }
 
 /// Reads the version, and asks whether there is JetStream, where anything may be asked.

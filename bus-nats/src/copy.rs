@@ -7,14 +7,12 @@ use async_nats::HeaderMap;
 use async_nats::header::{NATS_SCHEDULE, NATS_SCHEDULE_TARGET};
 use bus_core::transport::TransportError;
 use bytes::Bytes;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use crate::headers::stamp::{self, Stamp};
+use crate::headers::stamp::Stamp;
 use crate::lease::Original;
-use crate::publish;
 use crate::topology::own;
 use crate::transport::Shared;
+use crate::{delay, publish};
 
 /// Stores a copy that is delivered at once.
 pub(crate) async fn now(
@@ -23,8 +21,7 @@ pub(crate) async fn now(
     headers: &HeaderMap,
     payload: Bytes,
 ) -> Result<(), TransportError> {
-    let mut headers = stamp::original(Some(headers));
-    stamp.write(&mut headers);
+    let headers = stamp.on(Some(headers));
     publish::once(shared, own::subject(own::COPIES, &token(stamp)), headers, payload).await
 }
 
@@ -35,15 +32,9 @@ pub(crate) async fn later(
     original: &Original,
     after: Duration,
 ) -> Result<(), TransportError> {
-    let mut headers = stamp::original(original.headers.as_ref());
-    stamp.write(&mut headers);
-    let due = OffsetDateTime::from(SystemTime::now() + after);
-    let due = due.format(&Rfc3339).map_err(|error| {
-        let reason = format!("{due} is no time that can be written: {error}");
-        TransportError::Unsupported { reason }
-    })?;
+    let mut headers = stamp.on(original.headers.as_ref());
     let token = token(stamp);
-    headers.insert(NATS_SCHEDULE, format!("@at {due}"));
+    headers.insert(NATS_SCHEDULE, delay::schedule(SystemTime::now() + after)?);
     headers.insert(NATS_SCHEDULE_TARGET, own::subject(own::COPIES, &token));
     publish::once(shared, own::later(&token), headers, original.payload.clone()).await
 }

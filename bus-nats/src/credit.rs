@@ -57,9 +57,7 @@ impl Credit {
 
     /// A handler is idle; says whether whoever asks is to be woken.
     pub(crate) fn idle(&mut self) -> bool {
-        let wake = !self.woken && self.asked == 0;
-        self.woken |= wake;
-        wake
+        self.wakes(self.asked == 0)
     }
 
     /// Whether something was asked for that is not here yet.
@@ -84,9 +82,7 @@ impl Credit {
     pub(crate) fn settled(&mut self) -> bool {
         self.held = self.held.saturating_sub(1);
         self.settled += 1;
-        let wake = !self.woken && self.is_worth(self.free());
-        self.woken |= wake;
-        wake
+        self.wakes(self.is_worth(self.free()))
     }
 
     /// Looks at the pace; says whether whoever asks is to be woken.
@@ -100,9 +96,7 @@ impl Credit {
         self.pace = if latest > self.pace { latest } else { (self.pace + latest) / 2.0 };
         let drained = (self.pace * self.ahead.as_secs_f64()) as usize;
         self.limit = drained.min(MOST).max(self.least);
-        let wake = !self.woken && self.is_worth(self.free());
-        self.woken |= wake;
-        wake
+        self.wakes(self.is_worth(self.free()))
     }
 
     /// Whether more is held than would be asked for now.
@@ -113,6 +107,13 @@ impl Credit {
     /// Whether there is nothing to look at.
     pub(crate) fn rests(&self) -> bool {
         self.held == 0 && self.settled == 0 && self.limit == self.least
+    }
+
+    /// Once, until something is asked for.
+    fn wakes(&mut self, worth: bool) -> bool {
+        let wakes = worth && !self.woken;
+        self.woken |= wakes;
+        wakes
     }
 
     fn free(&self) -> usize {

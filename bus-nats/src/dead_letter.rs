@@ -2,8 +2,9 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::stream::{ConsumerErrorKind, LastRawMessageErrorKind};
@@ -33,9 +34,33 @@ pub(crate) async fn store(
     reason: Reason,
     failed: Failed,
 ) -> Result<(), TransportError> {
-    let mut headers = stamp::original(original.headers.as_ref());
-    Stamp::of(group, original).write(&mut headers);
-    let mut cause = Cause { reason, failed };
+    let headers = Stamp::of(group, original).on(original.headers.as_ref());
+    stamped(shared, group, original, headers, Cause { reason, failed }).await
+}
+
+/// The record of a message whose headers only the server can tell, as they came and in base64.
+pub(crate) async fn store_raw(
+    shared: &Shared,
+    group: &GroupName,
+    original: &Original,
+    raw: &str,
+    failed: Failed,
+) -> Result<(), TransportError> {
+    let mut headers = Stamp::of(group, original).on(None);
+    if !raw.is_empty() {
+        headers.insert("bus-raw-headers", raw.to_owned());
+    }
+    let cause = Cause { reason: Reason::Undecodable, failed };
+    stamped(shared, group, original, headers, cause).await
+}
+
+async fn stamped(
+    shared: &Shared,
+    group: &GroupName,
+    original: &Original,
+    mut headers: HeaderMap,
+    mut cause: Cause,
+) -> Result<(), TransportError> {
     cause.write(&mut headers);
     let payload = original.payload.clone();
     let room = shared.max_payload().saturating_sub(payload.len() + publish::ONCE_BYTES);
@@ -46,6 +71,14 @@ pub(crate) async fn store(
     }
     let subject = own::subject(own::LETTERS, &original.origin.token(group));
     publish::once(shared, subject, headers, payload).await
+}
+
+/// Why a group gives up what no handler was given.
+pub(crate) fn unread(group: &GroupName, class: &'static str, reason: &str) -> Failed {
+    let mut failed = Failed::new(class, reason, 0, SystemTime::now());
+    failed.handler = group.handler().to_owned().into();
+    failed.service = group.service().to_owned().into();
+    failed
 }
 
 fn half(text: &str) -> &str {

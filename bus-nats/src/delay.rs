@@ -111,7 +111,8 @@ fn unsupported(shared: &Shared, domain: &str, reason: &str) -> TransportError {
     TransportError::Unsupported { reason }
 }
 
-fn schedule(due: SystemTime) -> Result<String, TransportError> {
+/// The time at which the server is to bring what it keeps.
+pub(crate) fn schedule(due: SystemTime) -> Result<String, TransportError> {
     // What was due before 1970 is due now, as everything that is over.
     let since = due.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_nats::Subject;
 use bus_core::settle::SettleError;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::lease::{Kind, Leases};
+use crate::lock::lock;
 use crate::transport::Shared;
 
 mod keeper;
@@ -100,14 +101,7 @@ impl Lane {
         warn!(group = %self.group.name, reason, "the subscription ends");
         lock(&self.broken).get_or_insert(reason);
         self.halt.cancel();
-        let waker = self.leases(|leases| {
-            // What still comes is for the one that takes our place.
-            leases.stopped = true;
-            leases.waker.take()
-        });
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.leases(Leases::end);
     }
 
     /// As [`end`](Self::end), where what we hold of a consumer is nobody's, because it is gone.
@@ -210,9 +204,4 @@ impl Drop for Busy {
         self.0.busy.fetch_sub(1, Ordering::AcqRel);
         self.0.progressed();
     }
-}
-
-/// Nothing panics while it holds one of these locks.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

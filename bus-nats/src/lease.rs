@@ -143,8 +143,8 @@ pub(crate) struct Leases {
     orders: Vec<Order>,
     pub(crate) events: Credit,
     pub(crate) copies: Credit,
-    pub(crate) waker: Option<Waker>,
-    pub(crate) stopped: bool,
+    waker: Option<Waker>,
+    stopped: bool,
     calls: Calls,
     /// The keeper sleeps until it is called.
     keeper_rests: bool,

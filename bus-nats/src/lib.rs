@@ -34,6 +34,7 @@ mod headers;
 mod knock;
 mod lane;
 mod lease;
+mod lock;
 mod numbers;
 mod operator;
 mod poison;

@@ -47,9 +47,12 @@ impl NatsTransport {
 
 async fn lag(shared: &Shared, group: &GroupName) -> Result<Lag, OperatorError> {
     let none = || OperatorError::NoGroup { group: group.clone() };
-    let copies = info(shared, own::COPIES, group).await?.ok_or_else(none)?;
+    let info = async |stream: &str| {
+        consumer::info(&shared.context, stream, group).await.map_err(unavailable)?.ok_or_else(none)
+    };
+    let copies = info(own::COPIES).await?;
     let stream = copies.config.metadata.get(consumer::EVENTS).ok_or_else(none)?;
-    let events = info(shared, stream, group).await?.ok_or_else(none)?;
+    let events = info(stream).await?;
     let mut lag = Lag::default();
     for info in [&events, &copies] {
         lag.waiting += info.num_pending;
@@ -106,16 +109,6 @@ pub(crate) async fn groups(
         groups.push((group, waiting));
     }
     Ok(groups)
-}
-
-async fn info(
-    shared: &Shared,
-    stream: &str,
-    group: &GroupName,
-) -> Result<Option<Info>, OperatorError> {
-    consumer::info(&shared.context, stream, group)
-        .await
-        .map_err(|error| OperatorError::Unavailable { reason: error.to_string() })
 }
 
 /// The age of the oldest message of a consumer that is not done: the first one that is its

@@ -7,21 +7,19 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use async_nats::HeaderMap;
 use async_nats::header::HeaderName;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bus_core::settle::{Failed, Reason};
 use bus_core::transport::TransportError;
 use bytes::Bytes;
 use serde::Deserialize;
 use tracing::{error, info};
 
-use crate::headers::stamp::{Cause, Stamp};
+use crate::dead_letter;
 use crate::lane::Lane;
-use crate::publish;
+use crate::lease::Original;
 use crate::runs::Origin;
-use crate::topology::{consumer, own};
+use crate::topology::consumer;
 
 /// The most deliveries of a group that are looked at; one that pulls less than this at a time is
 /// looked at whole.
@@ -97,36 +95,16 @@ async fn keep(
     let (group, sequence) = (lane.name(), stored.seq);
     let time = crate::headers::time(&stored.time).unwrap_or(SystemTime::UNIX_EPOCH);
     let origin = Origin { stream: Arc::from(stream), sequence, stored: time, redrives: 0 };
-    let stamp = Stamp {
-        group: group.clone(),
-        id: origin.at().id().to_string(),
-        subject: stored.subject.clone(),
-        origin,
-        attempts: 0,
-        first_failure: None,
-    };
-    let mut failed = Failed::new("wire", reason, 0, SystemTime::now());
-    failed.handler = group.handler().to_owned().into();
-    failed.service = group.service().to_owned().into();
-    let mut headers = HeaderMap::new();
-    stamp.write(&mut headers);
-    Cause { reason: Reason::Undecodable, failed }.write(&mut headers);
-    stamp_raw(&mut headers, &stored.hdrs);
-    let letter = own::subject(own::LETTERS, &stamp.origin.token(group));
-    let payload = STANDARD.decode(&stored.data).unwrap_or_default();
-    publish::once(&lane.shared, letter, headers, Bytes::from(payload)).await?;
+    let payload = Bytes::from(STANDARD.decode(&stored.data).unwrap_or_default());
+    let subject = stored.subject.as_str().into();
+    let original = Original { origin, subject, headers: None, payload };
+    let failed = dead_letter::unread(group, "wire", reason);
+    dead_letter::store_raw(&lane.shared, group, &original, &stored.hdrs, failed).await?;
     let reply = format!("$JS.ACK.{stream}.{group}.1.{sequence}.{sequence}.0.0");
     let ended = lane.confirm(reply.into(), Bytes::from_static(b"+TERM wire")).await;
     ended.map_err(|error| TransportError::Unavailable { reason: error.to_string() })?;
     error!(%group, stream, sequence, reason, "a message that can not be read is a dead letter");
     Ok(())
-}
-
-/// The headers as they came, in base64: nothing else could hold them.
-fn stamp_raw(headers: &mut HeaderMap, raw: &str) {
-    if !raw.is_empty() {
-        headers.insert("bus-raw-headers", raw.to_owned());
-    }
 }
 
 impl Stored {

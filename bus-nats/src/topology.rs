@@ -81,27 +81,33 @@ async fn make(
     let config = config(domain, wanted);
     let config = if schedules { delays::with(config, domain) } else { config };
     let name = config.name.clone();
-    match context.create_stream(config).await {
-        Ok(_) => {
-            info!(stream = name, "made");
-            Ok(name)
+    if create(context, config).await? {
+        return Ok(name);
+    }
+    // Another process was faster; what it made is compared next.
+    let subject = format!("{domain}.>");
+    let reason = format!("there is a stream `{name}` that does not take `{subject}`");
+    find(context, &subject).await?.ok_or(TransportError::Unsupported { reason })
+}
+
+/// Makes a stream; `false` if there is another one of its name.
+async fn create(context: &Context, config: Config) -> Result<bool, TransportError> {
+    let name = config.name.clone();
+    let Err(error) = context.create_stream(config).await else {
+        info!(stream = name, "made");
+        return Ok(true);
+    };
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(error)
+            if error.error_code() == ErrorCode::STREAM_NAME_EXIST =>
+        {
+            Ok(false)
         }
-        Err(error) => match error.kind() {
-            // Another process was faster; what it made is compared next.
-            CreateStreamErrorKind::JetStream(error)
-                if error.error_code() == ErrorCode::STREAM_NAME_EXIST =>
-            {
-                let subject = format!("{domain}.>");
-                let reason = format!("there is a stream `{name}` that does not take `{subject}`");
-                let found = find(context, &subject).await?;
-                found.ok_or(TransportError::Unsupported { reason })
-            }
-            CreateStreamErrorKind::JetStream(error) => {
-                let reason = format!("the server does not make the stream `{name}`: {error}");
-                Err(TransportError::Unsupported { reason })
-            }
-            _ => Err(unavailable("making the stream", &error)),
-        },
+        CreateStreamErrorKind::JetStream(error) => {
+            let reason = format!("the server does not make the stream `{name}`: {error}");
+            Err(TransportError::Unsupported { reason })
+        }
+        _ => Err(unavailable("making a stream", &error)),
     }
 }
 

@@ -11,7 +11,7 @@ use bus_core::answer::Answer;
 use bus_core::operator::Operator;
 use bus_core::transport::{Deliveries, Group, Health, Plan, Survey, Transport, TransportError};
 use bus_core::{Envelope, EventId};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 use tracing::warn;
@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     client: Client,
     config: NatsConfig,
     capabilities: Capabilities,
+    /// The bus's own streams were there once.
+    own: OnceCell<()>,
     /// Dropped last: the client lives on it.
     engine: Engine,
 }
@@ -95,6 +97,7 @@ impl NatsTransport {
             headers: Writer::default(),
             floors: Floors::default(),
             domains: Domains::default(),
+            own: OnceCell::new(),
             context,
             signals,
             client,

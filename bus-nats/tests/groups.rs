@@ -75,6 +75,16 @@ async fn handle(deliveries: &mut Box<dyn Deliveries>, count: usize) -> Vec<u32> 
     numbers
 }
 
+/// A member of a group that has done ten events, and whose process knows it.
+async fn done_with_ten(transport: &NatsTransport) -> Box<dyn Deliveries> {
+    publish(transport, 0..10).await;
+    let mut deliveries = transport.subscribe(group()).await.unwrap();
+    handle(&mut deliveries, 10).await;
+    deliveries.stop();
+    poll_fn(|cx| deliveries.poll_flush(cx)).await.unwrap();
+    transport.subscribe(group()).await.unwrap()
+}
+
 fn refusal<T>(result: Result<T, TransportError>) -> String {
     match result {
         Err(TransportError::Unsupported { reason }) => reason,
@@ -187,13 +197,7 @@ async fn a_stream_of_our_name_for_other_subjects_is_not_ours() {
 async fn a_deleted_consumer_goes_on_behind_what_is_known_to_be_done() {
     let bench = Bench::new().await;
     let transport = bench.connect(Provision::Create).await;
-    publish(&transport, 0..10).await;
-    let mut deliveries = transport.subscribe(group()).await.unwrap();
-    handle(&mut deliveries, 10).await;
-    deliveries.stop();
-    poll_fn(|cx| deliveries.poll_flush(cx)).await.unwrap();
-    // This process learns here up to where the group is done.
-    let mut deliveries = transport.subscribe(group()).await.unwrap();
+    let mut deliveries = done_with_ten(&transport).await;
     bench.raw.delete_consumer_from_stream(NAME, "ORDERS").await.unwrap();
     assert!(next(&mut deliveries).await.is_none(), "the end of a subscription is told");
     publish(&transport, 10..15).await;
@@ -207,12 +211,7 @@ async fn a_deleted_consumer_goes_on_behind_what_is_known_to_be_done() {
 async fn a_stream_that_was_made_anew_is_read_from_its_beginning() {
     let bench = Bench::new().await;
     let transport = bench.connect(Provision::Create).await;
-    publish(&transport, 0..10).await;
-    let mut deliveries = transport.subscribe(group()).await.unwrap();
-    handle(&mut deliveries, 10).await;
-    deliveries.stop();
-    poll_fn(|cx| deliveries.poll_flush(cx)).await.unwrap();
-    let mut deliveries = transport.subscribe(group()).await.unwrap();
+    let mut deliveries = done_with_ten(&transport).await;
     bench.raw.delete_stream("ORDERS").await.unwrap();
     assert!(next(&mut deliveries).await.is_none(), "the end of a subscription is told");
     publish(&transport, 20..23).await;

@@ -54,7 +54,7 @@ pub(crate) struct Cause {
 }
 
 /// The original's headers, but for the broker's and the bus's own.
-pub(crate) fn original(headers: Option<&HeaderMap>) -> HeaderMap {
+fn original(headers: Option<&HeaderMap>) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {
         let text: &str = name.as_ref();
@@ -90,7 +90,14 @@ impl Stamp {
         }
     }
 
-    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+    /// The headers of an original with this beside them.
+    pub(crate) fn on(&self, headers: Option<&HeaderMap>) -> HeaderMap {
+        let mut headers = original(headers);
+        self.write(&mut headers);
+        headers
+    }
+
+    fn write(&self, headers: &mut HeaderMap) {
         let Origin { stream, sequence, stored, redrives } = &self.origin;
         put(headers, GROUP, self.group.as_str());
         put(headers, OWN_ID, &escape(&self.id));

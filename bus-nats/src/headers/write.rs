@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, HeaderValue};
@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::MESSAGE_ID;
 use super::escape::escape;
+use crate::lock::lock;
 
 /// The most kinds of events that are remembered; others are written anew each time.
 const MOST: usize = 256;
@@ -64,8 +65,7 @@ impl Writer {
             content_type: envelope.content_type.clone(),
             version: envelope.version,
         };
-        // Nothing panics while it holds the lock.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         if let Some(headers) = known.get(&kind) {
             return Arc::clone(headers);
         }

@@ -10,9 +10,10 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
-use super::{ACK, Lane, lock};
+use super::{ACK, Lane};
 use crate::connection::jitter;
 use crate::lease::{Kind, Leases, Order};
+use crate::lock::lock;
 use crate::topology::consumer;
 use crate::topology::floor::Extent;
 use crate::{credit, runs};

@@ -44,9 +44,7 @@ impl Leases {
 
     fn ready(&mut self, token: u64) {
         self.ready.push_back(token);
-        if let Some(waker) = self.waker.take() {
-            self.calls.bus = Some(waker);
-        }
+        self.calls.bus = self.waker.take().or(self.calls.bus.take());
     }
 
     /// The broker gave us again what we still hold, because its sign of life came late. It stays

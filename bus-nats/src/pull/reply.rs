@@ -38,7 +38,6 @@ impl Pull {
                 self.trouble.over();
                 self.deliver(message);
             }
-            Some(StatusCode::IDLE_HEARTBEAT) => self.trouble.over(),
             // How requests ended that another inbox has replaced, does not matter.
             Some(_) if self.old => {}
             Some(StatusCode::NO_RESPONDERS) => {

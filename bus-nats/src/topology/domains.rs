@@ -3,10 +3,12 @@
 //! order.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bus_core::transport::TransportError;
 use tokio::sync::OnceCell;
+
+use crate::lock::lock;
 
 /// The most domains that are remembered; those beyond find their stream when they miss it.
 const MOST: usize = 1024;
@@ -43,6 +45,6 @@ impl Domains {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<OnceCell<()>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

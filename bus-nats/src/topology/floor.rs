@@ -2,11 +2,13 @@
 //! on from there, and never silently from the beginning or from now.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use async_nats::jetstream::{consumer, stream};
 use bus_core::transport::GroupName;
+
+use crate::lock::lock;
 
 /// Which stream it is, and up to where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +62,7 @@ impl Floors {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<GroupName, Floor>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Config, RetentionPolicy, StorageType};
 use bus_core::transport::TransportError;
-use tracing::info;
 
-use super::{MARK, mark, unavailable};
+use super::{MARK, create, mark, unavailable};
 use crate::config::{Provision, Streams};
 
 /// Copies for one group: events that wait for their next attempt, and redriven ones. What is acked is
@@ -115,19 +114,7 @@ async fn exists(
     wanted: &Config,
 ) -> Result<bool, TransportError> {
     let name = &wanted.name;
-    let found = match context.get_stream(name).await {
-        Ok(stream) => stream.cached_info().config.clone(),
-        Err(error) => {
-            return match error.kind() {
-                GetStreamErrorKind::JetStream(error)
-                    if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-                {
-                    Ok(false)
-                }
-                _ => Err(unavailable("reading a stream of the bus", &error)),
-            };
-        }
-    };
+    let Some(found) = find(context, name).await? else { return Ok(false) };
     let ours = found.metadata.contains_key(MARK) && found.retention == wanted.retention;
     // A server that was replaced by a newer one can do what it could not when the stream was made.
     let schedules = found.allow_message_schedules || !wanted.allow_message_schedules;
@@ -135,7 +122,9 @@ async fn exists(
         return Ok(true);
     }
     if ours && provision == Provision::Create {
-        let (subjects, allow_message_schedules) = (wanted.subjects.clone(), true);
+        let subjects = wanted.subjects.clone();
+        let allow_message_schedules =
+            found.allow_message_schedules || wanted.allow_message_schedules;
         let changed = Config { subjects, allow_message_schedules, ..found };
         let updated = context.update_stream(changed).await;
         updated.map_err(|error| unavailable("changing a stream of the bus", &error))?;
@@ -150,33 +139,30 @@ async fn exists(
     Err(TransportError::Unsupported { reason })
 }
 
+async fn find(context: &Context, name: &str) -> Result<Option<Config>, TransportError> {
+    match context.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream.cached_info().config.clone())),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Ok(None)
+            }
+            _ => Err(unavailable("reading a stream of the bus", &error)),
+        },
+    }
+}
+
 async fn make(
     context: &Context,
     provision: Provision,
     config: Config,
 ) -> Result<(), TransportError> {
-    let name = config.name.clone();
     if provision == Provision::Verify {
+        let name = config.name;
         let reason = format!("the stream `{name}` is missing, and nothing may be made");
         return Err(TransportError::Unsupported { reason });
     }
-    match context.create_stream(config).await {
-        Ok(_) => {
-            info!(stream = name, "made");
-            Ok(())
-        }
-        Err(error) => match error.kind() {
-            // Another process was faster, and makes the same.
-            CreateStreamErrorKind::JetStream(error)
-                if error.error_code() == ErrorCode::STREAM_NAME_EXIST =>
-            {
-                Ok(())
-            }
-            CreateStreamErrorKind::JetStream(error) => {
-                let reason = format!("the server does not make the stream `{name}`: {error}");
-                Err(TransportError::Unsupported { reason })
-            }
-            _ => Err(unavailable("making a stream of the bus", &error)),
-        },
-    }
+    // Where another process was faster, it made the same.
+    create(context, config).await.map(drop)
 }

@@ -63,9 +63,13 @@ impl Shared {
         let stream = stream.ok_or_else(none)?;
         let NatsConfig { provision, streams, .. } = &self.config;
         let Some(extent) = stream.extent else { return Ok((stream, None)) };
-        self.own_streams().await?;
+        self.own.get_or_try_init(|| self.own_streams()).await?;
         let copies = Wanted::copies(&stream.name, group, streams.max_ack_pending);
         let found = consumer::info(&self.context, own::COPIES, &group.name).await?;
+        if found.is_none() {
+            // A new group; or the stream was deleted, and its consumers with it.
+            self.own_streams().await?;
+        }
         copies.join(&self.context, found, *provision).await?;
         let mut events = Wanted::events(&stream.name, group, streams.max_ack_pending);
         let found = consumer::info(&self.context, &stream.name, &group.name).await?;
