@@ -32,6 +32,7 @@
 //! | --- | --- |
 //! | what travels | [`subject`] [`codec`] [`event`] [`envelope`] |
 //! | what a transport writes | [`answer`] [`settle`] [`delivery`] `group` [`operator`] [`transport`] |
+//! | what people ask of it | [`dead_letters`] |
 //! | sending | [`middleware`] [`publish`] |
 //! | what an application writes | [`failure`] [`retry`] [`parameter`] [`mod@handler`] [`registry`] |
 //! | what joins them | `dispatch`, [`service`] |
@@ -52,6 +53,8 @@ mod group;
 pub mod operator;
 pub mod settle;
 pub mod transport;
+
+pub mod dead_letters;
 
 pub mod middleware;
 pub mod publish;
@@ -93,6 +96,7 @@ pub use self::subject::{Subject, Template};
 /// Everything that a service's author needs, for `use bus_core::prelude::*`.
 pub mod prelude {
     pub use crate::codec::{Codec, CodecError, Json};
+    pub use crate::dead_letters::DeadLetters;
     pub use crate::handlers;
     pub use crate::retry::{Decision, HOUR, MINUTE, SECOND};
     pub use crate::service::{Probe, Report, Running, StartError};

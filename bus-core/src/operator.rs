@@ -1,4 +1,5 @@
 //! What operators need beside the journey: how far groups are behind, dead letters, redrive.
+//! People ask by [`Bus::dead_letters`](crate::Bus::dead_letters).
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,22 +11,92 @@ use crate::envelope::Envelope;
 use crate::group::GroupName;
 use crate::settle::{Failed, Reason};
 
+pub use self::error::OperatorError;
+
+mod error;
+
 /// What operators need; a trait of its own, so that writing a transport stays small.
 #[async_trait]
 pub trait Operator: Send + Sync {
     /// How far a group is behind.
     async fn lag(&self, group: &GroupName) -> Result<Lag, OperatorError>;
 
+    /// Some of the dead letters, oldest first.
+    async fn page(&self, page: &Page) -> Result<Letters, OperatorError>;
+
+    /// One dead letter.
+    async fn dead_letter(&self, id: &DeadLetterId) -> Result<DeadLetter, OperatorError>;
+
+    /// Sends a dead letter back to the group that gave it up, and to no other. Its attempts begin
+    /// anew; the copy is stored before the record goes, and tried again after any end it is there
+    /// once.
+    async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError>;
+
+    /// Removes a dead letter for good.
+    async fn purge(&self, id: &DeadLetterId) -> Result<(), OperatorError>;
+
     /// The dead letters of one group or of all, oldest first, at most `limit`.
     async fn dead_letters(
         &self,
         group: Option<&GroupName>,
         limit: usize,
-    ) -> Result<Vec<DeadLetter>, OperatorError>;
+    ) -> Result<Vec<DeadLetter>, OperatorError> {
+        let (mut page, mut letters) = (Page::of(group.cloned()), Vec::new());
+        while letters.len() < limit {
+            page.limit = (limit - letters.len()).min(Page::LIMIT);
+            let found = self.page(&page).await?;
+            letters.extend(found.letters);
+            match found.next {
+                Some(next) => page.after = next,
+                None => break,
+            }
+        }
+        Ok(letters)
+    }
+}
 
-    /// Sends a dead letter back to the group that gave it up, and to no other. Its attempts begin
-    /// anew; the copy is stored before the record goes.
-    async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError>;
+/// Which dead letters to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Page {
+    /// Those of one group; those of all if there is none.
+    pub group: Option<GroupName>,
+    /// Those behind this [`position`](DeadLetter::position); 0 begins with the oldest.
+    pub after: u64,
+    /// At most so many.
+    pub limit: usize,
+    /// Whether payloads are wanted. Without them a transport may leave them empty, and what stands
+    /// in the payload of a foreign event is not known.
+    pub payloads: bool,
+}
+
+impl Page {
+    /// How many are read at once, where nobody says otherwise.
+    pub const LIMIT: usize = 500;
+
+    /// The first page of one group, or of all.
+    pub fn of(group: Option<GroupName>) -> Self {
+        Self { group, after: 0, limit: Self::LIMIT, payloads: true }
+    }
+}
+
+/// A page of dead letters.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Letters {
+    /// Oldest first.
+    pub letters: Vec<DeadLetter>,
+    /// Where the next page begins; `None` behind the last letter.
+    pub next: Option<u64>,
+    /// The position of the newest letter of all groups; 0 if there is none.
+    pub newest: u64,
+}
+
+impl Letters {
+    /// A page, how it goes on, and what is the newest of all.
+    pub fn new(letters: Vec<DeadLetter>, next: Option<u64>, newest: u64) -> Self {
+        Self { letters, next, newest }
+    }
 }
 
 /// How far a group is behind.
@@ -67,6 +138,8 @@ pub struct DeadLetter {
     pub failed: Failed,
     /// How often it was redriven before.
     pub redrives: u32,
+    /// Its place among all dead letters; one that is newer has a higher one.
+    pub position: u64,
 }
 
 impl DeadLetter {
@@ -78,7 +151,7 @@ impl DeadLetter {
         reason: Reason,
         failed: Failed,
     ) -> Self {
-        Self { id, group, envelope, reason, failed, redrives: 0 }
+        Self { id, group, envelope, reason, failed, redrives: 0, position: 0 }
     }
 }
 
@@ -102,28 +175,4 @@ impl fmt::Display for DeadLetterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Why an operator's call failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OperatorError {
-    /// There is no such group.
-    #[error("there is no group `{group}`")]
-    NoGroup {
-        /// The name that was asked for.
-        group: GroupName,
-    },
-    /// There is no such dead letter; perhaps it was redriven already.
-    #[error("there is no dead letter `{id}`")]
-    NoDeadLetter {
-        /// The id that was asked for.
-        id: DeadLetterId,
-    },
-    /// The broker can not be reached, or refuses.
-    #[error("the broker does not do it: {reason}")]
-    Unavailable {
-        /// What went wrong.
-        reason: String,
-    },
 }

@@ -11,6 +11,7 @@ use tokio::task::{consume_budget, unconstrained};
 
 use crate::clock::Clock;
 use crate::codec::Codec;
+use crate::dead_letters::DeadLetters;
 use crate::envelope::{Envelope, EventId};
 use crate::event::Event;
 use crate::middleware::{Layers, Middleware, Passage, sealed};
@@ -173,6 +174,11 @@ impl Bus {
     /// Lag, dead letters and redrive, where the transport has them.
     pub fn operator(&self) -> Option<&dyn Operator> {
         self.inner.transport.operator()
+    }
+
+    /// The dead letters: to be listed, counted, redriven and purged.
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters::of(Arc::clone(&self.inner.transport))
     }
 
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {

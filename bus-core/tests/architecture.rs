@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "group",
     "operator",
     "transport",
+    "dead_letters",
     "middleware",
     "publish",
     "failure",

@@ -44,17 +44,18 @@ fn known(message: &jetstream::Message) -> Option<Known> {
 
 fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Arrival> {
     let (Known { mut origin, again }, mut history) = (known, History::default());
+    let mut letter = None;
     let sequence = origin.sequence;
     let Message { reply, mut subject, headers, payload, .. } = message;
     if kind == Kind::Copies
         && let Some(stamp) = headers.as_ref().and_then(Stamp::read)
     {
-        (origin, subject) = (stamp.origin, stamp.subject.into());
+        (origin, subject, letter) = (stamp.origin, stamp.subject.into(), stamp.letter);
         (history.attempts, history.first_failure) = (stamp.attempts, stamp.first_failure);
     }
     history.redrives = origin.redrives;
     let original = Arc::new(Original { origin, subject, headers, payload });
-    Some(Arrival { kind, sequence, asked, reply: reply?, original, history, again })
+    Some(Arrival { kind, sequence, asked, reply: reply?, original, history, again, letter })
 }
 
 /// Looks up how often an event was run that came before.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use async_nats::jetstream::consumer::Info;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_trait::async_trait;
-use bus_core::operator::{DeadLetter, DeadLetterId, Lag, Operator, OperatorError};
+use bus_core::operator::{DeadLetter, DeadLetterId, Lag, Letters, Operator, OperatorError, Page};
 use bus_core::transport::{GroupName, Plan, TransportError};
 use futures_util::TryStreamExt;
 
@@ -21,16 +21,20 @@ impl Operator for NatsTransport {
         self.ask(lag(self.shared(), group)).await
     }
 
-    async fn dead_letters(
-        &self,
-        group: Option<&GroupName>,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, OperatorError> {
-        self.ask(dead_letter::list(self.shared(), group, limit)).await
+    async fn page(&self, page: &Page) -> Result<Letters, OperatorError> {
+        self.ask(dead_letter::page(self.shared(), page)).await
+    }
+
+    async fn dead_letter(&self, id: &DeadLetterId) -> Result<DeadLetter, OperatorError> {
+        self.ask(dead_letter::letter(self.shared(), id)).await
     }
 
     async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
         self.ask(dead_letter::redrive(self.shared(), id)).await
+    }
+
+    async fn purge(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
+        self.ask(dead_letter::purge(self.shared(), id)).await
     }
 }
 

@@ -73,6 +73,18 @@ pub(crate) async fn once(
     Message { subject, headers: Headers::These(headers), payload }.store(shared).await.map(drop)
 }
 
+/// Stores a message over the one that stands at a sequence, if that is still the last of its subject.
+pub(crate) async fn over(
+    shared: &Shared,
+    subject: String,
+    sequence: u64,
+    mut headers: HeaderMap,
+) -> Result<(), TransportError> {
+    headers.insert(ONLY_ONCE, sequence.to_string());
+    let headers = Headers::These(headers);
+    Message { subject, headers, payload: Bytes::new() }.store(shared).await.map(drop)
+}
+
 /// What is to be stored.
 pub(crate) struct Message<'a> {
     pub(crate) subject: String,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::headers::stamp::Stamp;
 use crate::lane::{ACK, Busy, Lane};
-use crate::lease::Arrival;
+use crate::lease::{Arrival, Before};
 use crate::runs::{self, Origin, Runs};
 use crate::{copy, dead_letter};
 
@@ -31,9 +31,9 @@ impl Settle for Answers {
         let lane = &self.0;
         match lane.leases(|leases| leases.begin(token, Instant::now())) {
             Ok(None) => Answer::now(Ok(())),
-            Ok(Some((origin, runs))) => {
+            Ok(Some(before)) => {
                 let lane = Arc::clone(lane);
-                Answer::later(async move { note(&lane, token, &origin, runs).await })
+                Answer::later(async move { write_down(&lane, token, before).await })
             }
             Err(error) => Answer::now(Err(error)),
         }
@@ -67,6 +67,18 @@ impl Settle for Answers {
 
     fn abandon(&self, token: u64) {
         self.0.leases(|leases| leases.abandon(token));
+    }
+}
+
+async fn write_down(lane: &Lane, token: u64, before: Before) -> Result<(), SettleError> {
+    let Before { origin, runs, letter } = before;
+    if let Some(sequence) = letter {
+        let gone = dead_letter::redriven(&lane.shared, lane.name(), &origin, sequence).await;
+        gone.map_err(|error| unavailable(&error))?;
+    }
+    match runs {
+        Some(runs) => note(lane, token, &origin, runs).await,
+        None => Ok(()),
     }
 }
 

@@ -1,17 +1,21 @@
 //! The dead letters of the in-process broker.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::group::Entry;
 use crate::delivery::History;
-use crate::operator::{DeadLetter, DeadLetterId};
+use crate::operator::{self, DeadLetter, DeadLetterId, Page};
 use crate::settle::{Failed, Reason};
 use crate::transport::GroupName;
 
 /// Dead letters in the order in which they were given up, up to a limit.
 #[derive(Debug)]
 pub(super) struct Letters {
-    kept: Vec<Kept>,
+    kept: BTreeMap<u64, Kept>,
+    positions: BTreeMap<DeadLetterId, u64>,
+    newest: u64,
     limit: usize,
 }
 
@@ -25,7 +29,7 @@ struct Kept {
 
 impl Letters {
     pub(super) fn new(limit: usize) -> Self {
-        Self { kept: Vec::new(), limit }
+        Self { kept: BTreeMap::new(), positions: BTreeMap::new(), newest: 0, limit }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -43,21 +47,31 @@ impl Letters {
         let redrives = entry.history.redrives;
         let id = DeadLetterId::new(format!("{name}/{}/{redrives}", entry.sequence));
         let envelope = Arc::clone(&entry.envelope);
-        let mut letter = DeadLetter::new(id, name.clone(), envelope, reason, failed);
-        letter.redrives = redrives;
-        self.kept.push(Kept { group, entry, letter });
+        let mut letter = DeadLetter::new(id.clone(), name.clone(), envelope, reason, failed);
+        self.newest += 1;
+        (letter.redrives, letter.position) = (redrives, self.newest);
+        self.positions.insert(id, self.newest);
+        self.kept.insert(self.newest, Kept { group, entry, letter });
     }
 
-    pub(super) fn list(&self, group: Option<&GroupName>, limit: usize) -> Vec<DeadLetter> {
-        let letters = self.kept.iter().map(|kept| &kept.letter);
-        let wanted = |letter: &&DeadLetter| group.is_none_or(|group| letter.group == *group);
-        letters.filter(wanted).take(limit).cloned().collect()
+    pub(super) fn page(&self, page: &Page) -> operator::Letters {
+        let behind = (Bound::Excluded(page.after), Bound::Unbounded);
+        let letters = self.kept.range(behind).map(|(_, kept)| &kept.letter);
+        let wanted =
+            |letter: &&DeadLetter| page.group.as_ref().is_none_or(|group| letter.group == *group);
+        let letters: Vec<_> = letters.filter(wanted).take(page.limit).cloned().collect();
+        let full = letters.len() >= page.limit;
+        let next = letters.last().filter(|_| full).map(|last| last.position);
+        operator::Letters::new(letters, next, self.newest)
+    }
+
+    pub(super) fn get(&self, id: &DeadLetterId) -> Option<&DeadLetter> {
+        Some(&self.kept.get(self.positions.get(id)?)?.letter)
     }
 
     /// Takes a letter out: its group, and the entry with its attempts begun anew.
     pub(super) fn take(&mut self, id: &DeadLetterId) -> Option<(usize, Entry)> {
-        let at = self.kept.iter().position(|kept| kept.letter.id == *id)?;
-        let Kept { group, entry, .. } = self.kept.remove(at);
+        let Kept { group, entry, .. } = self.kept.remove(&self.positions.remove(id)?)?;
         let redrives = entry.history.redrives + 1;
         let history = History { redrives, ..History::default() };
         Some((group, Entry { history, deliveries: 0, ..entry }))

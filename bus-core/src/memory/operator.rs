@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::Memory;
 use super::broker::Broker;
-use crate::operator::{DeadLetter, DeadLetterId, Lag, Operator, OperatorError};
+use crate::operator::{DeadLetter, DeadLetterId, Lag, Letters, Operator, OperatorError, Page};
 use crate::transport::{GroupName, Plan, Survey};
 
 #[async_trait]
@@ -16,18 +16,26 @@ impl Operator for Memory {
         lag.ok_or_else(|| OperatorError::NoGroup { group: group.clone() })
     }
 
-    async fn dead_letters(
-        &self,
-        group: Option<&GroupName>,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, OperatorError> {
-        Ok(self.0.lock().dead_letters(group, limit))
+    async fn page(&self, page: &Page) -> Result<Letters, OperatorError> {
+        Ok(self.0.lock().letters.page(page))
+    }
+
+    async fn dead_letter(&self, id: &DeadLetterId) -> Result<DeadLetter, OperatorError> {
+        self.0.lock().letters.get(id).cloned().ok_or_else(|| none(id))
     }
 
     async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
         let redriven = self.0.lock().redrive(id);
-        if redriven { Ok(()) } else { Err(OperatorError::NoDeadLetter { id: id.clone() }) }
+        if redriven { Ok(()) } else { Err(none(id)) }
     }
+
+    async fn purge(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
+        self.0.lock().letters.take(id).map(drop).ok_or_else(|| none(id))
+    }
+}
+
+fn none(id: &DeadLetterId) -> OperatorError {
+    OperatorError::NoDeadLetter { id: id.clone() }
 }
 
 impl Broker {
@@ -45,8 +53,10 @@ impl Broker {
         self.names.get(group).map(|at| self.groups[*at].lag(now))
     }
 
-    pub(crate) fn dead_letters(&self, group: Option<&GroupName>, limit: usize) -> Vec<DeadLetter> {
-        self.letters.list(group, limit)
+    #[cfg(feature = "testing")]
+    pub(crate) fn dead_letters(&self, group: &GroupName) -> Vec<DeadLetter> {
+        let page = Page { limit: usize::MAX, ..Page::of(Some(group.clone())) };
+        self.letters.page(&page).letters
     }
 
     /// Nobody sees the moment between: the whole broker is behind one lock.

@@ -76,6 +76,7 @@ mod start;
 
 mod lag;
 mod letters;
+mod purge;
 mod redrive;
 mod release;
 mod retry;

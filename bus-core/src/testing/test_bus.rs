@@ -117,7 +117,7 @@ impl TestBus {
     #[track_caller]
     pub fn dead_letters(&self, handler: &str) -> Vec<DeadLetter> {
         let group = self.group(handler);
-        self.memory.broker(|broker| broker.dead_letters(Some(&group), usize::MAX))
+        self.memory.broker(|broker| broker.dead_letters(&group))
     }
 
     /// Sends a dead letter back to its group, and waits until all has settled.

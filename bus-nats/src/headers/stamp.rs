@@ -23,6 +23,7 @@ const SUBJECT: &str = "bus-subject";
 const ORIGIN: &str = "bus-origin";
 const REDRIVES: &str = "bus-redrives";
 const STORED: &str = "bus-stored";
+const LETTER: &str = "bus-letter";
 const REASON: &str = "bus-reason";
 const CLASS: &str = "bus-class";
 const ERROR: &str = "bus-error";
@@ -44,6 +45,8 @@ pub(crate) struct Stamp {
     /// Runs that ended, and when the first of them failed.
     pub(crate) attempts: u32,
     pub(crate) first_failure: Option<SystemTime>,
+    /// Where the record stands that this was redriven from, and is still to be removed.
+    pub(crate) letter: Option<u64>,
 }
 
 /// Why an event gave up.
@@ -87,6 +90,7 @@ impl Stamp {
             origin: original.origin.clone(),
             attempts: 0,
             first_failure: None,
+            letter: None,
         }
     }
 
@@ -109,6 +113,9 @@ impl Stamp {
         if let Some(first) = self.first_failure {
             put(headers, FIRST, &written(first));
         }
+        if let Some(letter) = self.letter {
+            put(headers, LETTER, &letter.to_string());
+        }
     }
 
     /// `None` if it is not there, or not whole.
@@ -129,6 +136,7 @@ impl Stamp {
             origin,
             attempts: text(ATTEMPTS)?.parse().ok()?,
             first_failure: text(FIRST).and_then(super::time),
+            letter: text(LETTER).and_then(|letter| letter.parse().ok()),
         })
     }
 }

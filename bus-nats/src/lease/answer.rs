@@ -6,20 +6,23 @@ use async_nats::Subject;
 use bus_core::settle::SettleError;
 use tokio::time::Instant;
 
-use super::{Arrival, Held, Kind, Leases, Order, Original, State};
+use super::{Arrival, Before, Held, Kind, Leases, Order, Original, State};
 use crate::runs::{Origin, Runs};
 
 impl Leases {
-    /// A run begins; where it has to be noted before it does, this is what.
+    /// A run begins; where something has to be written down before it does, this is what.
     pub(crate) fn begin(
         &mut self,
         token: u64,
         now: Instant,
-    ) -> Result<Option<(Origin, Runs)>, SettleError> {
+    ) -> Result<Option<Before>, SettleError> {
         let held = self.held.get_mut(&token).ok_or(SettleError::Expired)?;
         held.state = State::Runs { since: now };
-        let Arrival { again, original, history, .. } = &held.arrival;
-        Ok(again.then(|| (original.origin.clone(), Runs::one_more(*history))))
+        let Arrival { again, original, history, letter, .. } = &held.arrival;
+        let (letter, runs) = (*letter, again.then(|| Runs::one_more(*history)));
+        let origin = || original.origin.clone();
+        let before = || Before { origin: origin(), runs, letter };
+        Ok((runs.is_some() || letter.is_some()).then(before))
     }
 
     /// Its runs are noted there.

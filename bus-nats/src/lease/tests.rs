@@ -81,6 +81,7 @@ fn arrival(sequence: u64, delivered: u32) -> Arrival {
         reply: reply(sequence, delivered),
         original: Arc::new(original),
         history: History::default(),
+        letter: None,
         again: delivered > 1,
     }
 }
@@ -151,7 +152,8 @@ fn only_what_came_before_is_noted_before_it_runs() {
     bench.leases.looked_up(again, Some((Runs::new(3, None), 5)));
     let (tokens, now) = (bench.yielded(), bench.after(0));
     assert_eq!(bench.leases.begin(tokens[0], now), Ok(None));
-    let noted = Some((origin(2), Runs::new(4, None)));
+    let runs = Some(Runs::new(4, None));
+    let noted = Some(super::Before { origin: origin(2), runs, letter: None });
     assert_eq!(bench.leases.begin(tokens[1], now), Ok(noted));
 }
 

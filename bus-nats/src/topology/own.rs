@@ -103,7 +103,13 @@ fn config(name: &str, wanted: &Streams, schedules: bool) -> Config {
             max_consumers: wanted.max_consumers,
             ..config
         },
-        LETTERS => Config { max_age: wanted.dead_letter_age, ..config },
+        // One record on each subject, over which a mark can be put that lives for a moment.
+        LETTERS => Config {
+            max_age: wanted.dead_letter_age,
+            max_messages_per_subject: 1,
+            allow_message_ttl: true,
+            ..config
+        },
         _ => Config { max_age: RUNS_AGE, max_messages_per_subject: 1, ..config },
     }
 }
@@ -116,27 +122,47 @@ async fn exists(
     let name = &wanted.name;
     let Some(found) = find(context, name).await? else { return Ok(false) };
     let ours = found.metadata.contains_key(MARK) && found.retention == wanted.retention;
-    // A server that was replaced by a newer one can do what it could not when the stream was made.
-    let schedules = found.allow_message_schedules || !wanted.allow_message_schedules;
-    if ours && found.subjects == wanted.subjects && schedules {
+    let right = with(&found, wanted);
+    if ours && same(&found, &right) {
         return Ok(true);
     }
     if ours && provision == Provision::Create {
-        let subjects = wanted.subjects.clone();
-        let allow_message_schedules =
-            found.allow_message_schedules || wanted.allow_message_schedules;
-        let changed = Config { subjects, allow_message_schedules, ..found };
-        let updated = context.update_stream(changed).await;
+        let updated = context.update_stream(right).await;
         updated.map_err(|error| unavailable("changing a stream of the bus", &error))?;
         return Ok(true);
     }
-    let (subjects, retention) = (&wanted.subjects, wanted.retention);
-    let with = if schedules { "" } else { ", message schedules" };
+    let Config { subjects, retention, max_messages_per_subject, .. } = wanted;
+    let named = [
+        (wanted.allow_message_schedules, ", message schedules"),
+        (wanted.allow_message_ttl, ", TTLs of messages"),
+    ];
+    let with: String = named.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
     let reason = format!(
         "the stream `{name}` is not the bus's: it has to have the subjects {subjects:?}, the \
-         retention {retention:?}{with} and the metadata `{MARK}`"
+         retention {retention:?}, {max_messages_per_subject} messages per subject{with} and the \
+         metadata `{MARK}`"
     );
     Err(TransportError::Unsupported { reason })
+}
+
+/// What was found, with what is wanted of it. A server that was replaced by a newer one can do what
+/// it could not when the stream was made, and what it can is never taken away.
+fn with(found: &Config, wanted: &Config) -> Config {
+    Config {
+        subjects: wanted.subjects.clone(),
+        max_messages_per_subject: wanted.max_messages_per_subject,
+        allow_message_schedules: found.allow_message_schedules || wanted.allow_message_schedules,
+        allow_message_ttl: found.allow_message_ttl || wanted.allow_message_ttl,
+        ..found.clone()
+    }
+}
+
+fn same(found: &Config, right: &Config) -> bool {
+    let of = |config: &Config| {
+        let Config { max_messages_per_subject: kept, .. } = *config;
+        (kept.max(0), config.allow_message_schedules, config.allow_message_ttl)
+    };
+    found.subjects == right.subjects && of(found) == of(right)
 }
 
 async fn find(context: &Context, name: &str) -> Result<Option<Config>, TransportError> {

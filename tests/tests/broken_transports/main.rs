@@ -66,6 +66,9 @@ found! {
         a_dead_letter_is_kept_whole, the_oldest_dead_letters_are_listed_first;
     unlimited_lists_are_found: ListsWithoutLimit by the_oldest_dead_letters_are_listed_first;
     redrives_to_all_are_found: RedrivesToAll by a_redrive_reaches_the_failed_group_only;
+    a_purge_that_redrives_is_found: PurgesByRedrive by a_purged_record_is_gone_for_good;
+    pages_that_overlap_are_found: ReadsTheFirstPageAgain by dead_letters_are_read_page_by_page;
+    what_is_not_shown_is_found: ShowsNoPayload by one_dead_letter_is_found_by_its_id;
     silent_redrives_are_found: RedrivesSilently by a_redrive_of_nothing_is_an_error;
     what_a_drop_loses_is_found: LosesWhatIsDropped by
         a_dropped_delivery_comes_back_after_its_lease, a_member_that_vanishes_loses_nothing;

@@ -1,10 +1,11 @@
 //! An honest transport, with one thing done wrong.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bus_core::answer::Answer;
 use bus_core::memory::{Memory, MemoryConfig};
-use bus_core::operator::{DeadLetter, DeadLetterId, Lag, Operator, OperatorError};
+use bus_core::operator::{DeadLetter, DeadLetterId, Lag, Letters, Operator, OperatorError, Page};
 use bus_core::transport::{
     Deliveries, Group, GroupName, Health, Plan, Start, Survey, Transport, TransportError,
 };
@@ -37,12 +38,15 @@ pub(crate) enum Sabotage {
     LosesWhatIsDropped,
     NeverDelivers,
     NeverRenews,
+    PurgesByRedrive,
     ReadsPayloadsAsText,
+    ReadsTheFirstPageAgain,
     RedrivesSilently,
     RedrivesToAll,
     ReleasesWhatIsDropped,
     RetriesAtOnce,
     ReversesPairs,
+    ShowsNoPayload,
     StartsAtTheBeginning,
     StoresDuplicates,
 }
@@ -131,13 +135,29 @@ impl Operator for Broken {
         self.memory.lag(group).await
     }
 
-    async fn dead_letters(
-        &self,
-        group: Option<&GroupName>,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, OperatorError> {
-        let all = self.sabotage == Sabotage::ListsWithoutLimit;
-        self.memory.dead_letters(group, if all { usize::MAX } else { limit }).await
+    async fn page(&self, page: &Page) -> Result<Letters, OperatorError> {
+        let mut page = page.clone();
+        match self.sabotage {
+            Sabotage::ListsWithoutLimit => page.limit = usize::MAX,
+            Sabotage::ReadsTheFirstPageAgain if page.after > 2 => page.after -= 1,
+            _ => {}
+        }
+        self.memory.page(&page).await
+    }
+
+    async fn dead_letter(&self, id: &DeadLetterId) -> Result<DeadLetter, OperatorError> {
+        let mut letter = self.memory.dead_letter(id).await?;
+        if self.sabotage == Sabotage::ShowsNoPayload {
+            Arc::make_mut(&mut letter.envelope).payload = Vec::new().into();
+        }
+        Ok(letter)
+    }
+
+    async fn purge(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
+        match self.sabotage {
+            Sabotage::PurgesByRedrive => self.memory.redrive(id).await,
+            _ => self.memory.purge(id).await,
+        }
     }
 
     async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {

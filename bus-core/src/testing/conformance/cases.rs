@@ -129,6 +129,11 @@ macro_rules! __conformance_cases {
                 a_redriven_event_can_die_again
                 a_redrive_moves_one_record
                 a_redrive_of_nothing_is_an_error;
+            purge:
+                a_purged_record_is_gone_for_good
+                a_purge_of_nothing_is_an_error
+                dead_letters_are_read_page_by_page
+                one_dead_letter_is_found_by_its_id;
             stop:
                 a_stop_hands_back_what_was_not_yielded
                 a_stopped_member_takes_nothing_more

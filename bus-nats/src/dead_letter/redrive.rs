@@ -1,0 +1,53 @@
+//! Back to the group, or away.
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::stream::DeleteMessageErrorKind;
+use bus_core::operator::{DeadLetterId, OperatorError};
+
+use super::list::{Record, find};
+use super::unavailable;
+use crate::copy;
+use crate::headers::stamp::Stamp;
+use crate::topology::{consumer, own};
+use crate::transport::Shared;
+
+/// Sends a record back to its group: the copy is stored first, and the record removed after. Should
+/// the end come in between, whoever runs the copy removes the record before: so the copy is stored
+/// once for as long as there is a record.
+pub(crate) async fn redrive(shared: &Shared, id: &DeadLetterId) -> Result<(), OperatorError> {
+    let Record { sequence, headers, payload } = find(shared, id).await?;
+    let none = || OperatorError::NoDeadLetter { id: id.clone() };
+    let mut stamp = Stamp::read(&headers).ok_or_else(none)?;
+    if shared.may_look() {
+        // A copy that nobody reads would be in no list.
+        let reader = consumer::info(&shared.context, own::COPIES, &stamp.group).await;
+        let no_group = || OperatorError::NoGroup { group: stamp.group.clone() };
+        reader.map_err(unavailable)?.ok_or_else(no_group)?;
+    }
+    stamp.origin.redrives += 1;
+    (stamp.attempts, stamp.first_failure, stamp.letter) = (0, None, Some(sequence));
+    copy::now(shared, &stamp, &headers, payload).await.map_err(unavailable)?;
+    remove(shared, sequence).await
+}
+
+/// Removes a record for good.
+pub(crate) async fn purge(shared: &Shared, id: &DeadLetterId) -> Result<(), OperatorError> {
+    let record = find(shared, id).await?;
+    remove(shared, record.sequence).await
+}
+
+/// What is gone already is as good as removed.
+async fn remove(shared: &Shared, sequence: u64) -> Result<(), OperatorError> {
+    let stream = shared.context.get_stream_no_info(own::LETTERS).await.map_err(unavailable)?;
+    match stream.delete_message(sequence).await {
+        Ok(_) => Ok(()),
+        Err(error) => match error.kind() {
+            DeleteMessageErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::SEQUENCE_NOT_FOUND =>
+            {
+                Ok(())
+            }
+            _ => Err(unavailable(error)),
+        },
+    }
+}
