@@ -136,6 +136,15 @@ impl Shared {
         broker
     }
 
+    /// Tells its health where that changes.
+    fn is(&self, health: Health) {
+        self.health.send_if_modified(|told| {
+            let changed = *told != health;
+            *told = health;
+            changed
+        });
+    }
+
     fn publish(
         self: &Arc<Self>,
         envelope: Envelope,

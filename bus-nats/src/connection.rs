@@ -6,12 +6,12 @@ use std::io;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
-use bus_core::transport::Health;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
 use crate::config::{Auth, ConfigError, NatsConfig};
+use crate::health::Condition;
 
 mod tls;
 
@@ -97,7 +97,7 @@ impl From<ConfigError> for bus_core::Error {
 /// What the connection tells of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Signals {
-    pub(crate) health: watch::Sender<Health>,
+    pub(crate) health: Condition,
     /// Counts the connections that were made.
     pub(crate) connections: watch::Sender<u64>,
     /// What the server did not permit, in its words.
@@ -107,7 +107,7 @@ pub(crate) struct Signals {
 impl Signals {
     pub(crate) fn new() -> Self {
         Self {
-            health: watch::Sender::new(Health::Ready),
+            health: Condition::ready(),
             connections: watch::Sender::new(0),
             refusals: broadcast::Sender::new(REFUSALS),
         }
@@ -117,7 +117,7 @@ impl Signals {
         match event {
             Event::Connected => {
                 info!("connected");
-                self.health.send_replace(Health::Ready);
+                self.health.up();
                 self.connections.send_modify(|count| *count += 1);
             }
             Event::Disconnected => self.down("the connection is lost"),
@@ -136,7 +136,7 @@ impl Signals {
 
     fn down(&self, reason: &str) {
         warn!(reason, "not connected");
-        self.health.send_replace(Health::Unready { reason: reason.to_owned() });
+        self.health.down(reason);
     }
 }
 

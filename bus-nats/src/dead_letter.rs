@@ -16,15 +16,28 @@ use crate::runs::Origin;
 use crate::topology::own;
 use crate::transport::Shared;
 
+mod insist;
 mod list;
 mod redrive;
 
+pub(crate) use self::insist::{Stuck, insist};
 pub(crate) use self::list::{letter, page};
 pub(crate) use self::redrive::{purge, redrive};
 
 /// How long a mark lives where a record was. Only as long as there is one is the record not stored
 /// again by somebody who has not heard of it.
 const MARK: &str = "10s";
+
+/// Why a record is not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotStored {
+    #[error("it would have {size} bytes with all its headers, and the server takes {most}")]
+    TooLarge { size: usize, most: usize },
+    #[error(transparent)]
+    Refused(#[from] TransportError),
+    #[error("others could not be stored either")]
+    Others,
+}
 
 /// Stores the record; done when it is safe. What was stored before is not stored again.
 pub(crate) async fn store(
@@ -33,7 +46,7 @@ pub(crate) async fn store(
     original: &Original,
     reason: Reason,
     failed: Failed,
-) -> Result<(), TransportError> {
+) -> Result<(), NotStored> {
     let headers = Stamp::of(group, original).on(original.headers.as_ref());
     stamped(shared, group, original, headers, Cause { reason, failed }).await
 }
@@ -45,7 +58,7 @@ pub(crate) async fn store_raw(
     original: &Original,
     raw: &str,
     failed: Failed,
-) -> Result<(), TransportError> {
+) -> Result<(), NotStored> {
     let mut headers = Stamp::of(group, original).on(None);
     if !raw.is_empty() {
         headers.insert("bus-raw-headers", raw.to_owned());
@@ -60,17 +73,22 @@ async fn stamped(
     original: &Original,
     mut headers: HeaderMap,
     mut cause: Cause,
-) -> Result<(), TransportError> {
+) -> Result<(), NotStored> {
     cause.write(&mut headers);
-    let payload = original.payload.clone();
-    let room = shared.max_payload().saturating_sub(payload.len() + publish::ONCE_BYTES);
+    let (payload, most) = (original.payload.clone(), shared.max_payload());
+    let fixed = payload.len() + publish::ONCE_BYTES;
+    let room = most.saturating_sub(fixed);
     while stamp::size(&headers) > room && !cause.failed.text.is_empty() {
         // The event is kept whole, and the error's text gives way.
         cause.failed.text = half(&cause.failed.text).to_owned();
         cause.write(&mut headers);
     }
+    let size = fixed + stamp::size(&headers);
+    if size > most {
+        return Err(NotStored::TooLarge { size, most });
+    }
     let subject = own::subject(own::LETTERS, &original.origin.token(group));
-    publish::once(shared, subject, headers, payload).await
+    Ok(publish::once(shared, subject, headers, payload).await?)
 }
 
 /// Why a group gives up what no handler was given.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::dead_letter::Stuck;
 use crate::lease::{Kind, Leases};
 use crate::lock::lock;
 use crate::transport::Shared;
@@ -43,6 +44,8 @@ pub(crate) struct Lane {
     gone: AtomicBool,
     /// The last ack to each consumer: to send it again is a fence.
     last_acks: Mutex<[Option<Subject>; 2]>,
+    /// Whether its dead letters can not be stored.
+    pub(crate) stuck: Stuck,
 }
 
 impl Lane {
@@ -63,6 +66,7 @@ impl Lane {
             broken: Mutex::new(None),
             gone: AtomicBool::new(false),
             last_acks: Mutex::default(),
+            stuck: Stuck::default(),
         }
     }
 

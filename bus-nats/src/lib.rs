@@ -31,6 +31,7 @@ mod delay;
 mod deliveries;
 mod engine;
 mod headers;
+mod health;
 mod knock;
 mod lane;
 mod lease;

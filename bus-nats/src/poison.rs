@@ -99,7 +99,8 @@ async fn keep(
     let subject = stored.subject.as_str().into();
     let original = Original { origin, subject, headers: None, payload };
     let failed = dead_letter::unread(group, "wire", reason);
-    dead_letter::store_raw(&lane.shared, group, &original, &stored.hdrs, failed).await?;
+    let kept = dead_letter::store_raw(&lane.shared, group, &original, &stored.hdrs, failed).await;
+    kept.map_err(|error| TransportError::Unavailable { reason: error.to_string() })?;
     let reply = format!("$JS.ACK.{stream}.{group}.1.{sequence}.{sequence}.0.0");
     let ended = lane.confirm(reply.into(), Bytes::from_static(b"+TERM wire")).await;
     ended.map_err(|error| TransportError::Unavailable { reason: error.to_string() })?;

@@ -140,17 +140,23 @@ impl Claim {
         self.answer(format!("-NAK {{\"delay\":{nanos}}}").into(), false).await
     }
 
+    /// Answers once the record is stored, however long that takes; at a stop it is handed back.
     pub(crate) async fn bury(
         self,
         arrival: Arrival,
         reason: Reason,
         failed: Failed,
     ) -> Result<(), SettleError> {
-        let lane = &self.lane;
-        let stored =
-            dead_letter::store(&lane.shared, lane.name(), &arrival.original, reason, failed).await;
-        stored.map_err(|error| SettleError::NotStored { reason: error.to_string() })?;
-        self.answer(format!("+TERM {reason}").into(), true).await
+        match dead_letter::insist(&self.lane, &arrival.original, reason, failed).await {
+            Ok(()) => self.answer(format!("+TERM {reason}").into(), true).await,
+            Err(error) => {
+                let before = Runs::new(arrival.history.attempts, arrival.history.first_failure);
+                let origin = arrival.original.origin.clone();
+                // What is not handed back comes after its lease.
+                let _ = self.release(origin, before).await;
+                Err(SettleError::NotStored { reason: error.to_string() })
+            }
+        }
     }
 
     /// Tells the server, who confirms it. From here on the event is not ours: it may come again

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::Memory;
 use super::broker::Broker;
 use crate::operator::{DeadLetter, DeadLetterId, Lag, Letters, Operator, OperatorError, Page};
-use crate::transport::{GroupName, Plan, Survey};
+use crate::transport::{GroupName, Health, Plan, Survey};
 
 #[async_trait]
 impl Operator for Memory {
@@ -26,11 +26,23 @@ impl Operator for Memory {
 
     async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
         let redriven = self.0.lock().redrive(id);
-        if redriven { Ok(()) } else { Err(none(id)) }
+        self.room_for_letters(redriven, id)
     }
 
     async fn purge(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
-        self.0.lock().letters.take(id).map(drop).ok_or_else(|| none(id))
+        let purged = self.0.lock().letters.take(id).is_some();
+        self.room_for_letters(purged, id)
+    }
+}
+
+impl Memory {
+    /// Where a letter went, there is room for one.
+    fn room_for_letters(&self, went: bool, id: &DeadLetterId) -> Result<(), OperatorError> {
+        if !went {
+            return Err(none(id));
+        }
+        self.0.is(Health::Ready);
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use super::group::Next;
 use crate::answer::Answer;
 use crate::delivery::Delivery;
 use crate::settle::{Settle, SettleError, Settlement};
-use crate::transport::{Deliveries, Group, TransportError};
+use crate::transport::{Deliveries, Group, Health, TransportError};
 
 pub(super) struct Subscription {
     lane: Arc<Lane>,
@@ -90,6 +90,10 @@ impl Settle for Lane {
         let now = self.shared.clock.elapsed();
         let settled = self.shared.lock().settle(self.group, token, settlement, now);
         self.shared.room.notify_waiters();
+        if let Err(SettleError::NotStored { reason }) = &settled {
+            let reason = format!("dead letters can not be stored: {reason}");
+            self.shared.is(Health::Unready { reason });
+        }
         Answer::now(settled)
     }
 

@@ -1,5 +1,7 @@
 //! Dead letters that are hard to store, and runs that are counted all the same.
 
+use tokio::task::JoinSet;
+
 use super::*;
 
 /// Gives an event of this size up, on a server whose messages have at most 4 KiB.
@@ -26,30 +28,78 @@ async fn a_dead_letter_of_a_large_event_is_stored_and_its_text_gives_way() {
     assert_eq!(letters[0].envelope.payload.len(), 3300);
 }
 
-#[tokio::test]
-async fn an_event_whose_dead_letter_has_no_room_is_not_lost_and_its_run_is_counted() {
-    let (bench, mut deliveries, settled) = give_up(3599).await;
-    let error = settled.unwrap_err();
-    assert!(matches!(error, SettleError::NotStored { .. }), "{error}");
-    assert!(error.to_string().contains("max payload"), "{error}");
-    let again = next(&mut deliveries).await;
-    assert_eq!((again.envelope().payload.len(), again.history().attempts), (3599, 1));
-    assert!(bench.transport.dead_letters(None, 10).await.unwrap().is_empty());
+/// Readiness, as a service sees it.
+async fn unready(transport: &NatsTransport) -> String {
+    let mut health = transport.health();
+    let unready = health.wait_for(|health| matches!(health, Health::Unready { .. }));
+    let unready = timeout(5 * SECOND, unready).await.expect("it looks healthy").unwrap().clone();
+    match unready {
+        Health::Unready { reason } => reason,
+        health => panic!("{health:?}"),
+    }
+}
+
+async fn ready(transport: &NatsTransport) {
+    let mut health = transport.health();
+    let ready = health.wait_for(|health| *health == Health::Ready);
+    timeout(5 * SECOND, ready).await.expect("it stays unready").unwrap();
 }
 
 #[tokio::test]
-async fn a_run_whose_dead_letter_could_not_be_stored_is_counted() {
+async fn a_dead_letter_without_room_keeps_its_event_and_nobody_else_waits() {
+    let bench = Bench::with("max_payload: 4096\n").await;
+    let mut deliveries = bench.subscribe(&group(SECOND)).await;
+    for size in [3599, 10] {
+        let subject = Subject::parse("orders.eu.placed").unwrap();
+        let envelope = Envelope::new(EventId::now(), "placed", subject, "x".repeat(size));
+        bench.transport.publish(envelope).await.unwrap();
+    }
+    let (large, small) = (next(&mut deliveries).await, next(&mut deliveries).await);
+    let mut stuck = JoinSet::new();
+    stuck.spawn(large.settle(bury()));
+    let reason = unready(&bench.transport).await;
+    assert!(reason.contains("dead letters of `billing_charge`"), "{reason}");
+    assert!(reason.contains("the server takes 4096"), "{reason}");
+    small.settle(bury()).await.unwrap();
+    assert_eq!(bench.transport.dead_letters(None, 10).await.unwrap().len(), 1);
+    assert!(within(&mut deliveries, 3 * SECOND).await.is_none(), "it is held and renewed");
+
+    assert_eq!(deliveries.stop(), 0);
+    let error = timeout(5 * SECOND, stuck.join_all()).await.unwrap().remove(0).unwrap_err();
+    assert!(matches!(error, SettleError::NotStored { .. }), "{error}");
+    ready(&bench.transport).await;
+    let mut others = bench.subscribe(&group(SECOND)).await;
+    let again = within(&mut others, SECOND / 2).await.expect("it was not handed back").unwrap();
+    assert_eq!((again.envelope().payload.len(), again.history().attempts), (3599, 0));
+}
+
+#[tokio::test]
+async fn dead_letters_that_can_not_be_stored_are_tried_until_they_can() {
     let bench = Bench::new().await;
-    bench.publish(0..1).await;
+    bench.publish(0..20).await;
     drop(bench.subscribe(&group(SECOND)).await);
     let strict = connect(&bench.server, Provision::Verify).await;
     let mut deliveries = strict.subscribe(group(SECOND)).await.unwrap();
     bench.raw.delete_stream("BUS_DLQ").await.unwrap();
-    let delivery = next(&mut deliveries).await;
-    delivery.begin().await.unwrap();
-    let error = delivery.settle(bury()).await.unwrap_err();
-    assert!(matches!(error, SettleError::NotStored { .. }), "{error}");
-    assert_eq!(next(&mut deliveries).await.history().attempts, 1);
+    let mut stuck = JoinSet::new();
+    for _ in 0..20 {
+        let delivery = next(&mut deliveries).await;
+        delivery.begin().await.unwrap();
+        stuck.spawn(delivery.settle(bury()));
+    }
+    let reason = unready(&strict).await;
+    assert!(reason.contains("the stream `BUS_DLQ` is missing"), "{reason}");
+    assert!(within(&mut deliveries, 3 * SECOND).await.is_none(), "they are held and renewed");
+    // Makes the stream, as its owner would.
+    let owner = connect(&bench.server, Provision::Create).await;
+    drop(owner.subscribe(group(SECOND)).await.unwrap());
+    let mended = Instant::now();
+    let settled = timeout(10 * SECOND, stuck.join_all()).await.unwrap();
+    assert!(settled.iter().all(Result::is_ok), "{settled:?}");
+    assert!(mended.elapsed() < 5 * SECOND, "{:?}", mended.elapsed());
+    ready(&strict).await;
+    let letters = bench.transport.dead_letters(None, 100).await.unwrap();
+    assert_eq!(letters.len(), 20);
 }
 
 #[tokio::test]

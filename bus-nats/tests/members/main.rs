@@ -20,7 +20,7 @@ use bus_core::operator::{Operator, OperatorError};
 use bus_core::prelude::*;
 use bus_core::settle::{Failed, Reason, SettleError, Settlement};
 use bus_core::subject::Filter;
-use bus_core::transport::{Deliveries, Group, GroupName, Plan, Transport};
+use bus_core::transport::{Deliveries, Group, GroupName, Health, Plan, Transport};
 use bus_core::{EventId, Subject};
 use bus_nats::dev_server::DevServer;
 use bus_nats::{Auth, NatsConfig, NatsTransport, Provision, Secret};

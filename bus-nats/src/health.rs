@@ -1,0 +1,122 @@
+//! Whether the transport can do its work, and what keeps it from it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bus_core::transport::Health;
+use tokio::sync::watch;
+
+use crate::lock::lock;
+
+/// Ready for as long as it is connected and nothing is amiss. Clones are one.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    tell: watch::Sender<Health>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Why there is no connection.
+    down: Option<String>,
+    /// What else is amiss, how often, and what was said of it last.
+    troubles: BTreeMap<String, (usize, String)>,
+}
+
+impl Condition {
+    /// Of a connection that was just made.
+    pub(crate) fn ready() -> Self {
+        let tell = watch::Sender::new(Health::Ready);
+        Self(Arc::new(Inner { tell, state: Mutex::default() }))
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Health> {
+        self.0.tell.subscribe()
+    }
+
+    pub(crate) fn up(&self) {
+        self.0.change(|state| state.down = None);
+    }
+
+    pub(crate) fn down(&self, reason: &str) {
+        self.0.change(|state| state.down = Some(reason.to_owned()));
+    }
+
+    /// Something is amiss until the guard is dropped, and what else is amiss under this name.
+    pub(crate) fn trouble(&self, what: String, reason: String) -> Trouble {
+        self.0.change(|state| {
+            let (count, last) = state.troubles.entry(what.clone()).or_default();
+            *count += 1;
+            *last = reason;
+        });
+        Trouble { inner: Arc::clone(&self.0), what }
+    }
+}
+
+impl Inner {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        // Told under the lock, so that the last word is the last change.
+        let mut state = lock(&self.state);
+        change(&mut state);
+        let troubles = state.troubles.iter().map(|(what, (_, last))| format!("{what}: {last}"));
+        let reasons: Vec<_> = state.down.iter().cloned().chain(troubles).collect();
+        let health = match reasons.as_slice() {
+            [] => Health::Ready,
+            reasons => Health::Unready { reason: reasons.join("; ") },
+        };
+        self.tell.send_if_modified(|told| {
+            let changed = *told != health;
+            *told = health;
+            changed
+        });
+    }
+}
+
+/// Something is amiss.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    inner: Arc<Inner>,
+    what: String,
+}
+
+impl Drop for Trouble {
+    fn drop(&mut self) {
+        self.inner.change(|state| {
+            if let Some((count, _)) = state.troubles.get_mut(&self.what) {
+                *count -= 1;
+                if *count == 0 {
+                    state.troubles.remove(&self.what);
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_ready_when_it_is_connected_and_the_last_trouble_is_over() {
+        let condition = Condition::ready();
+        let health = condition.subscribe();
+        let is = |reason: &str| {
+            let now = health.borrow();
+            *now == Health::Unready { reason: reason.to_owned() }
+        };
+        let trouble = |reason: &str| condition.trouble("letters".to_owned(), reason.to_owned());
+        let first = trouble("no room");
+        condition.down("lost");
+        assert!(is("lost; letters: no room"));
+        let second = trouble("no stream");
+        condition.up();
+        assert!(is("letters: no stream"));
+        drop(first);
+        assert!(is("letters: no stream"));
+        drop(second);
+        assert_eq!(*health.borrow(), Health::Ready);
+    }
+}
