@@ -19,6 +19,7 @@ use crate::failure::{HandlerError, HandlerResult, Verdict};
 use crate::handler::Entry;
 use crate::middleware::{Middleware, Next};
 use crate::retry::{Decision, draw};
+use crate::sabotage::{Sabotage, planted};
 use crate::settle::{Failed, Reason, Settlement};
 
 use self::guard::{Ended, guarded, quietly};
@@ -144,6 +145,8 @@ impl Route {
     fn decide(&self, ended: Ended, delivery: &Delivery) -> Settlement {
         let (error, class, text) = match ended {
             Ended::Done => return Settlement::Ack,
+            Ended::Failed(_) if planted(Sabotage::DroppedErrors) => return Settlement::Ack,
+            Ended::Panicked(_) if planted(Sabotage::PanicsAreDone) => return Settlement::Ack,
             Ended::Cut => return Settlement::Release,
             Ended::UnknownType => return self.unknown_type(delivery),
             Ended::Exhausted => return self.exhausted(delivery),

@@ -41,6 +41,9 @@
 // The macros name this crate as its users do.
 extern crate self as bus_core;
 
+#[doc(hidden)]
+pub mod sabotage;
+
 pub mod codec;
 pub mod envelope;
 pub mod event;

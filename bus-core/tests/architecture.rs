@@ -9,6 +9,7 @@ use proc_macro2::{TokenStream, TokenTree};
 
 /// The reading order of `src/lib.rs`. `testing` may look into all.
 const ORDER: &[&str] = &[
+    "sabotage",
     "subject",
     "codec",
     "event",

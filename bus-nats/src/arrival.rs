@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_nats::Message;
 use async_nats::jetstream::{self, Context};
 use bus_core::delivery::History;
+use bus_core::sabotage::{Sabotage, planted};
 use bus_core::settle::Reason;
 use tracing::{debug, warn};
 
@@ -32,19 +33,19 @@ pub(crate) fn read(
 /// What the server says of a message.
 struct Known {
     origin: Origin,
-    again: bool,
+    delivered: i64,
 }
 
 fn known(message: &jetstream::Message) -> Option<Known> {
     let info = message.info().ok()?;
     let (stream, sequence) = (info.stream.into(), info.stream_sequence);
     let origin = Origin { stream, sequence, stored: info.published.into(), redrives: 0 };
-    Some(Known { origin, again: info.delivered > 1 })
+    Some(Known { origin, delivered: info.delivered })
 }
 
 fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Arrival> {
-    let (Known { mut origin, again }, mut history) = (known, History::default());
-    let mut letter = None;
+    let (Known { mut origin, delivered }, mut history) = (known, History::default());
+    let (again, mut letter) = (delivered > 1, None);
     let sequence = origin.sequence;
     let Message { reply, mut subject, headers, payload, .. } = message;
     if kind == Kind::Copies
@@ -54,6 +55,9 @@ fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Ar
         (history.attempts, history.first_failure) = (stamp.attempts, stamp.first_failure);
     }
     history.redrives = origin.redrives;
+    if planted(Sabotage::AttemptsByDelivery) {
+        history.attempts = u32::try_from(delivered - 1).unwrap_or_default();
+    }
     let original = Arc::new(Original { origin, subject, headers, payload });
     Some(Arrival { kind, sequence, asked, reply: reply?, original, history, again, letter })
 }

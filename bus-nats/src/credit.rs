@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bus_core::sabotage::{Sabotage, planted};
 use tokio::time::Instant;
 
 /// The most that is held, unless the handler runs more at once.
@@ -96,6 +97,9 @@ impl Credit {
         self.pace = if latest > self.pace { latest } else { (self.pace + latest) / 2.0 };
         let drained = (self.pace * self.ahead.as_secs_f64()) as usize;
         self.limit = drained.min(MOST).max(self.least);
+        if planted(Sabotage::Prefetch) {
+            self.limit = MOST;
+        }
         self.wakes(self.is_worth(self.free()))
     }
 

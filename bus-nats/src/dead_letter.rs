@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_TTL;
 use bus_core::operator::OperatorError;
+use bus_core::sabotage::{Sabotage, planted};
 use bus_core::settle::{Failed, Reason};
 use bus_core::transport::{GroupName, TransportError};
 
@@ -112,6 +113,9 @@ pub(crate) async fn redriven(
     redriven: &Origin,
     sequence: u64,
 ) -> Result<(), TransportError> {
+    if planted(Sabotage::NoMark) {
+        return Ok(());
+    }
     let redrives = redriven.redrives.saturating_sub(1);
     let origin = Origin { redrives, ..redriven.clone() };
     let mut headers = HeaderMap::new();

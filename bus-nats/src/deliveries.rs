@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bus_core::delivery::Delivery;
+use bus_core::sabotage::{Sabotage, planted};
 use bus_core::settle::Settle;
 use bus_core::transport::{Deliveries, Group, TransportError};
 use futures_util::FutureExt;
@@ -88,13 +89,18 @@ impl Deliveries for Member {
                 }
             }
         }
-        if self.lane.is_broken() && !self.lane.stop.is_cancelled() {
+        let says = !planted(Sabotage::EndSilently);
+        if self.lane.is_broken() && !self.lane.stop.is_cancelled() && says {
             return Poll::Ready(None);
         }
         Poll::Pending
     }
 
     fn stop(&mut self) -> u64 {
+        if planted(Sabotage::StopWithoutHandBack) {
+            self.lane.stop();
+            return 0;
+        }
         let taken = self.hand_back();
         let count = self.lane.leases(Leases::stop);
         self.lane.stop();
@@ -102,6 +108,9 @@ impl Deliveries for Member {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        if planted(Sabotage::StopWithoutFlush) {
+            return Poll::Ready(Ok(()));
+        }
         let flush = self.flush.get_or_insert_with(|| Arc::clone(&self.lane).flush().boxed());
         let flushed = flush.poll_unpin(cx);
         if flushed.is_ready() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use bus_core::sabotage::{Sabotage, planted};
 use bus_core::transport::Health;
 use tokio::sync::watch;
 
@@ -42,7 +43,9 @@ impl Condition {
     }
 
     pub(crate) fn down(&self, reason: &str) {
-        self.0.change(|state| state.down = Some(reason.to_owned()));
+        if !planted(Sabotage::LooksHealthy) {
+            self.0.change(|state| state.down = Some(reason.to_owned()));
+        }
     }
 
     /// Something is amiss until the guard is dropped, and what else is amiss under this name.

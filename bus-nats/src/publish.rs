@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Subject};
-use bus_core::Envelope;
+use bus_core::sabotage::{Sabotage, planted};
 use bus_core::transport::TransportError;
+use bus_core::{Envelope, EventId};
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use crate::acks::Fate;
 use crate::connection::jitter;
-use crate::headers::Writer;
+use crate::headers::{MESSAGE_ID, Writer};
 use crate::topology;
 use crate::transport::Shared;
+
+use self::verdict::{Verdict, judge};
+
+mod verdict;
 
 /// How long all tries of one publish may take: less than the bus waits, so that what is known of
 /// the failure reaches it, also where the stream had to be made first.
@@ -22,21 +27,6 @@ const DEADLINE: Duration = Duration::from_secs(8);
 /// The first pause between two tries; doubles up to [`LAST_PAUSE`], each with full jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
-
-/// What an error says of the message.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    /// It may be stored: send it again under the same id.
-    Unknown(String),
-    /// It is not stored now, and may be in a moment.
-    Again(TransportError),
-    /// Nothing took it: there is no stream, or its leader is being elected.
-    Nobody,
-    /// Another message stands where this one was to be the first.
-    Before,
-    /// It is not stored, and will not be.
-    Final(TransportError),
-}
 
 /// Where a message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +59,9 @@ pub(crate) async fn once(
     mut headers: HeaderMap,
     payload: Bytes,
 ) -> Result<(), TransportError> {
-    headers.insert(ONLY_ONCE, "0");
+    if !planted(Sabotage::StoredAgain) {
+        headers.insert(ONLY_ONCE, "0");
+    }
     Message { subject, headers: Headers::These(headers), payload }.store(shared).await.map(drop)
 }
 
@@ -116,6 +108,9 @@ impl Message<'_> {
             let last = match judge(self.send(shared).await) {
                 Ok(sequence) => return Ok(Stored::At(sequence)),
                 Err(Verdict::Before) => return Ok(Stored::Before),
+                Err(Verdict::Unknown(_)) if planted(Sabotage::UnknownIsStored) => {
+                    return Ok(Stored::Before);
+                }
                 Err(Verdict::Unknown(reason)) => TransportError::Unknown { reason },
                 Err(Verdict::Again(error)) => error,
                 // Boxed, as all that is rare: it would make every publish as large.
@@ -137,7 +132,10 @@ impl Message<'_> {
 
     async fn send(&self, shared: &Shared) -> Fate {
         let (subject, payload) = (Subject::from(self.subject.as_str()), self.payload.clone());
-        let headers = self.headers.write(&shared.headers);
+        let mut headers = self.headers.write(&shared.headers);
+        if planted(Sabotage::NewIdOnRetry) && matches!(self.headers, Headers::Of(_)) {
+            headers.insert(MESSAGE_ID, EventId::now().to_string());
+        }
         shared.acks.send(shared.client(), subject, headers, payload).await
     }
 
@@ -162,84 +160,5 @@ impl Message<'_> {
                 Err(error) => Err(error),
             },
         }
-    }
-}
-
-/// The table of what a publish can come back with.
-fn judge(fate: Fate) -> Result<u64, Verdict> {
-    Err(match fate {
-        Fate::Stored(sequence) => return Ok(sequence),
-        Fate::Error { code, text } => by_code(code, text),
-        Fate::Nobody => Verdict::Nobody,
-        Fate::TooLarge(reason) => Verdict::Final(TransportError::Full { reason }),
-        Fate::Refused(reason) => Verdict::Final(TransportError::Denied { reason }),
-        // It may be stored; to send it again would bring no answer either.
-        Fate::Deaf(reason) => Verdict::Final(TransportError::Unknown { reason }),
-        Fate::Full => {
-            let reason = "too many publishes wait for their acks".to_owned();
-            Verdict::Again(TransportError::Full { reason })
-        }
-        Fate::Unknown(reason) => Verdict::Unknown(reason),
-    })
-}
-
-/// Codes of the JetStream API, as its `errors.json` numbers them.
-fn by_code(code: u64, reason: String) -> Verdict {
-    match code {
-        10071 => Verdict::Before,
-        // Unavailable, out of resources, too many requests, and the same id being stored already.
-        // Also another message on the subject, whose fate is open.
-        10008 | 10023 | 10158 | 10164 | 10167 | 10176 | 10210 | 10211 => {
-            Verdict::Again(TransportError::Unavailable { reason })
-        }
-        // The stream's limits with `discard: new`, its largest message, and the store's own limit.
-        10047 | 10054 | 10077 => Verdict::Final(TransportError::Full { reason }),
-        _ => Verdict::Final(TransportError::Unsupported { reason }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_means_one_thing() {
-        let verdict = |code| by_code(code, "x".to_owned());
-        for code in [10008, 10023, 10158, 10167] {
-            assert!(
-                matches!(verdict(code), Verdict::Again(TransportError::Unavailable { .. })),
-                "{code}"
-            );
-        }
-        for code in [10047, 10054, 10077] {
-            assert!(matches!(verdict(code), Verdict::Final(TransportError::Full { .. })), "{code}");
-        }
-        // Headers that this server does not know, and everything that is new.
-        for code in [10166, 10188, 99999] {
-            assert!(
-                matches!(verdict(code), Verdict::Final(TransportError::Unsupported { .. })),
-                "{code}"
-            );
-        }
-        assert_eq!(verdict(10071), Verdict::Before);
-    }
-
-    #[test]
-    fn every_fate_means_one_thing() {
-        let text = || "x".to_owned();
-        assert_eq!(judge(Fate::Stored(7)), Ok(7));
-        let verdict = |fate| judge(fate).unwrap_err();
-        assert_eq!(verdict(Fate::Nobody), Verdict::Nobody);
-        assert_eq!(verdict(Fate::Unknown(text())), Verdict::Unknown(text()));
-        let reason = text;
-        let full = TransportError::Full { reason: reason() };
-        assert_eq!(verdict(Fate::TooLarge(text())), Verdict::Final(full));
-        let denied = TransportError::Denied { reason: reason() };
-        assert_eq!(verdict(Fate::Refused(text())), Verdict::Final(denied));
-        let deaf = TransportError::Unknown { reason: reason() };
-        assert_eq!(verdict(Fate::Deaf(text())), Verdict::Final(deaf));
-        let again = verdict(Fate::Full);
-        assert!(matches!(again, Verdict::Again(TransportError::Full { .. })), "{again:?}");
-        assert_eq!(verdict(Fate::Error { code: 10071, text: text() }), Verdict::Before);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bus_core::answer::Answer;
+use bus_core::sabotage::{Sabotage, planted};
 use bus_core::settle::{Failed, Reason, Settle, SettleError, Settlement};
 use bus_core::transport::TransportError;
 use bytes::Bytes;
@@ -118,6 +119,9 @@ impl Claim {
         after: Duration,
         failed: Failed,
     ) -> Result<(), SettleError> {
+        if planted(Sabotage::BareNak) {
+            return self.answer(Bytes::from_static(b"-NAK"), false).await;
+        }
         let first = arrival.history.first_failure.unwrap_or(failed.first);
         let after = after.min(LONGEST);
         if after >= COPIED && self.lane.shared.has_schedules() {
@@ -147,6 +151,9 @@ impl Claim {
         reason: Reason,
         failed: Failed,
     ) -> Result<(), SettleError> {
+        if planted(Sabotage::AckBeforeLetter) {
+            let _ = self.lane.confirm(arrival.reply.clone(), ACK).await;
+        }
         match dead_letter::insist(&self.lane, &arrival.original, reason, failed).await {
             Ok(()) => self.answer(format!("+TERM {reason}").into(), true).await,
             Err(error) => {

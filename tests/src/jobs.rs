@@ -35,6 +35,8 @@ pub enum Does {
     FailFirst,
     /// Fails for good.
     Reject,
+    /// Fails for good until it comes back from the dead letters.
+    RejectUntilRedriven,
 }
 
 /// What happened to a run, as a line.
@@ -100,7 +102,10 @@ impl<T: Fn(Note) + Send + Sync + 'static> Handler<Job> for Work<T> {
             Does::Abort => process::abort(),
             Does::FailFirst if attempt == 1 => return Err(HandlerError::retry("as it was told")),
             Does::FailFirst => {}
-            Does::Reject => return Err(HandlerError::reject("as it was told")),
+            Does::RejectUntilRedriven if ctx.redrives() > 0 => {}
+            Does::Reject | Does::RejectUntilRedriven => {
+                return Err(HandlerError::reject("as it was told"));
+            }
         }
         (self.0)(Note::Ended { number });
         Ok(())

@@ -3,6 +3,7 @@
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::DeleteMessageErrorKind;
 use bus_core::operator::{DeadLetterId, OperatorError};
+use bus_core::sabotage::{Sabotage, planted};
 
 use super::list::{Record, find};
 use super::unavailable;
@@ -26,6 +27,9 @@ pub(crate) async fn redrive(shared: &Shared, id: &DeadLetterId) -> Result<(), Op
     }
     stamp.origin.redrives += 1;
     (stamp.attempts, stamp.first_failure, stamp.letter) = (0, None, Some(sequence));
+    if planted(Sabotage::RemoveFirst) {
+        remove(shared, sequence).await?;
+    }
     copy::now(shared, &stamp, &headers, payload).await.map_err(unavailable)?;
     remove(shared, sequence).await
 }
@@ -36,18 +40,20 @@ pub(crate) async fn purge(shared: &Shared, id: &DeadLetterId) -> Result<(), Oper
     remove(shared, record.sequence).await
 }
 
-/// What is gone already is as good as removed.
+/// What is gone already is as good as removed. The server has two codes for that: one for what it does
+/// not find, and one where somebody else was faster while it looked.
 async fn remove(shared: &Shared, sequence: u64) -> Result<(), OperatorError> {
     let stream = shared.context.get_stream_no_info(own::LETTERS).await.map_err(unavailable)?;
-    match stream.delete_message(sequence).await {
-        Ok(_) => Ok(()),
-        Err(error) => match error.kind() {
-            DeleteMessageErrorKind::JetStream(error)
-                if error.error_code() == ErrorCode::SEQUENCE_NOT_FOUND =>
-            {
-                Ok(())
-            }
-            _ => Err(unavailable(error)),
+    let gone = |error: &DeleteMessageErrorKind| match error {
+        DeleteMessageErrorKind::JetStream(error) => match error.error_code() {
+            ErrorCode::SEQUENCE_NOT_FOUND => true,
+            ErrorCode::STREAM_MESSAGE_DELETE_FAILED => error.to_string().contains("no message"),
+            _ => false,
         },
+        _ => false,
+    };
+    match stream.delete_message(sequence).await {
+        Err(error) if !gone(&error.kind()) => Err(unavailable(error)),
+        _ => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bus_core::sabotage::{Sabotage, planted};
 use tokio::time::Instant;
 
 use super::{Held, Leases, Order, State};
@@ -37,6 +38,7 @@ impl Leases {
 
     /// Renews what is due, if we are `connected`; says how many runs are given up.
     pub(crate) fn renew(&mut self, now: Instant, connected: bool) -> usize {
+        let connected = connected && !planted(Sabotage::NoRenewal);
         let (mut gone, mut overdue) = (Vec::new(), 0);
         for (token, held) in &mut self.held {
             let since = match held.state {

@@ -23,6 +23,7 @@ mod process;
 mod consumer;
 mod process_killed;
 mod reconnect;
+mod redrive;
 mod retry;
 mod server_frozen;
 mod server_killed;

@@ -1,0 +1,57 @@
+//! A redrive that is killed, again and again.
+
+use std::process::Stdio;
+
+use bus_core::prelude::*;
+use tests::jobs::{Does, Job};
+use tokio::process::Command;
+use tokio::time::sleep;
+
+use crate::ledger::Ledger;
+use crate::process::{Manner, Process};
+use crate::{MILLISECOND, PATIENCE, server};
+
+const JOBS: u32 = 600;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_d10_a_redrive_that_is_killed_again_and_again_loses_and_doubles_nothing() {
+    let (server, _, bus) = server().await;
+    let does = Does::RejectUntilRedriven;
+    let jobs: Vec<_> = (0..JOBS).map(|number| Job { number, does }).collect();
+    assert!(bus.publish_all(&jobs).await.iter().all(Result::is_ok));
+    let ledger = Ledger::default();
+    let _worker = Process::ready(&server.url(), "worker", Manner::default(), &ledger).await;
+    while bus.dead_letters().count().await.unwrap() < u64::from(JOBS) {
+        sleep(50 * MILLISECOND).await;
+    }
+
+    let mut kills = 0;
+    loop {
+        let mut redriver = Command::new(env!("CARGO_BIN_EXE_redriver"));
+        let mut redriver =
+            redriver.arg(server.url()).arg("2000").stdout(Stdio::null()).spawn().unwrap();
+        // Another moment of its work each time.
+        sleep(MILLISECOND * (60 + 7 * kills)).await;
+        if let Some(status) = redriver.try_wait().unwrap() {
+            assert!(status.success(), "{status}");
+            break;
+        }
+        redriver.kill().await.unwrap();
+        kills += 1;
+    }
+    let numbers: Vec<_> = (0..JOBS).collect();
+    ledger.has_done(&numbers, PATIENCE).await;
+    let left = bus.dead_letters().count().await.unwrap();
+    sleep(SECOND).await;
+    let runs = ledger.runs();
+    println!(
+        "{kills} kills of the redrive, {} runs of {JOBS} jobs, {left} letters left",
+        runs.all.len()
+    );
+    assert!(kills >= 3, "it was killed in the middle");
+    assert_eq!(
+        (runs.all.len(), left),
+        (2 * JOBS as usize, 0),
+        "each failed once and came back once"
+    );
+}
