@@ -19,7 +19,7 @@ use bus_core::transport::GroupName;
 use bus_nats::dev_server::DevServer;
 use bus_nats::{NatsConfig, NatsTransport};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 #[derive(Serialize, Deserialize, Event)]
 #[event(subject = "orders.placed")]
@@ -40,7 +40,9 @@ enum Away {
 struct Seen {
     delay: Duration,
     handled: AtomicU64,
-    /// How long the slowest healthy one waited, by its own publish.
+    /// When a healthy one was published, and how long those waited that were handled.
+    sent: Mutex<BTreeMap<u64, Instant>>,
+    waits: Mutex<Vec<Duration>>,
     again: Mutex<BTreeMap<u64, (u32, EventId)>>,
 }
 
@@ -53,6 +55,9 @@ async fn charge(placed: Placed, ctx: Context, State(seen): State<Arc<Seen>>) -> 
         let before =
             seen.again.lock().unwrap().insert(placed.order, (ctx.attempt(), ctx.id().clone()));
         assert!(before.is_none(), "{} came back twice", placed.order);
+    }
+    if let Some(sent) = seen.sent.lock().unwrap().remove(&placed.order) {
+        seen.waits.lock().unwrap().push(sent.elapsed());
     }
     seen.handled.fetch_add(1, Ordering::AcqRel);
     Ok(())
@@ -140,6 +145,47 @@ async fn coming_back(count: u64, delay: Duration) {
     }
     bench.until(async |bench| bench.lag().await.behind() == 0).await;
     bench.running.stop().await;
+}
+
+/// While so many fail, offered at `rate` a second, healthy ones at 1,000 a second do not wait: they
+/// stand in one line with those that fail, which is never longer than what fails at that moment.
+async fn failing(count: u64, rate: u64) {
+    let bench = Bench::new(Duration::from_secs(600)).await;
+    // In ten milliseconds.
+    let (bad, healthy) = (rate / 100, 10);
+    let turns = count / bad;
+    let begun = Instant::now();
+    for turn in 0..turns {
+        sleep_until(begun + Duration::from_millis(10) * u32::try_from(turn).unwrap()).await;
+        let orders = turn * healthy..(turn + 1) * healthy;
+        let now = Instant::now();
+        bench.seen.sent.lock().unwrap().extend(orders.clone().map(|order| (order, now)));
+        let failing = 1_000_000 + turn * bad;
+        tokio::join!(bench.publish(failing..failing + bad, true), bench.publish(orders, false),);
+    }
+    let offered = begun.elapsed();
+    bench.handled(turns * healthy).await;
+    bench.until(async |bench| bench.lag().await.delayed == turns * bad).await;
+    let mut waits = bench.seen.waits.lock().unwrap().clone();
+    waits.sort_unstable();
+    let (p50, p99) = (waits[waits.len() / 2], waits[waits.len() * 99 / 100]);
+    println!(
+        "{count} failed while offered in {offered:?}; {} healthy waited {p50:?}, p99 {p99:?}",
+        waits.len()
+    );
+    assert!(p99 <= Duration::from_secs(2), "{p99:?}");
+    bench.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_healthy_does_not_wait_while_thousands_fail() {
+    failing(6_000, 2_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute and wants a release build"]
+async fn what_is_healthy_does_not_wait_while_a_hundred_thousand_fail() {
+    failing(100_000, 5_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

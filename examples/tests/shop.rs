@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-use self::common::{number, report, sum};
+use self::common::{mended, number, report, sum};
 
 mod common;
 
@@ -19,9 +19,10 @@ fn nothing_is_lost_and_the_numbers_add_up() {
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(number(&report, "lost"), 0);
 
-    // Every event of the shop has one handler that listens to it.
+    // Every event of the shop has one handler that listens to it; that of an order has two.
     let (handled, dead) = (number(&report, "handled"), number(&report, "dead_lettered"));
-    assert_eq!(number(&report, "published"), handled + dead);
+    assert_eq!(number(&report, "published") + 500, handled + dead);
+    assert_eq!(number(&report["handlers"]["welcome"], "handled"), 500);
     for name in ["handled", "retried", "dead_lettered"] {
         assert_eq!(number(&report, name), sum(&report, name), "{name}");
     }
@@ -36,6 +37,15 @@ fn nothing_is_lost_and_the_numbers_add_up() {
 }
 
 #[test]
+fn what_failed_is_listed_by_its_causes_and_redriven_once_it_is_mended() {
+    mended(&shop(&["--json", "--orders", "500", "--redrive", "100"]));
+    let table = shop(&["--orders", "500", "--redrive", "100"]).stdout;
+    let table = String::from_utf8_lossy(&table);
+    assert!(table.contains("6 max_attempts (gateway_away): the gateway is away"), "{table}");
+    assert!(table.contains("6 came back and were handled: charge 6"), "{table}");
+}
+
+#[test]
 fn a_swallowed_event_is_lost_and_the_exit_code_says_so() {
     let output = shop(&["--json", "--orders", "500", "--sabotage", "drop-one"]);
     let report = report(&output);
@@ -43,7 +53,7 @@ fn a_swallowed_event_is_lost_and_the_exit_code_says_so() {
     assert_eq!(number(&report, "lost"), 1);
     assert_eq!(number(&report["handlers"]["confirm"], "lost"), 1);
     let known = number(&report, "handled") + number(&report, "dead_lettered");
-    assert_eq!(number(&report, "published"), known + 1);
+    assert_eq!(number(&report, "published") + 500, known + 1);
 }
 
 #[test]

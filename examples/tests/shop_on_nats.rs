@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use bus_nats::dev_server::DevServer;
 
-use self::common::{number, report, sum};
+use self::common::{mended, number, report, sum};
 
 mod common;
 
@@ -79,7 +79,8 @@ fn adds_up(output: &Output, orders: u64) {
     assert!(output.status.success(), "{report}");
     assert_eq!(number(&report, "lost"), 0, "{report}");
     let (handled, dead) = (number(&report, "handled"), number(&report, "dead_lettered"));
-    assert_eq!(number(&report, "published"), handled + dead, "{report}");
+    // An order has two handlers that listen to it, every other event has one.
+    assert_eq!(number(&report, "published") + orders, handled + dead, "{report}");
     for name in ["handled", "retried", "dead_lettered", "lost"] {
         assert_eq!(number(&report, name), sum(&report, name), "{name} of {report}");
     }
@@ -92,6 +93,12 @@ fn adds_up(output: &Output, orders: u64) {
 #[test]
 fn a_server_and_three_processes_lose_nothing() {
     adds_up(&Shop::start(&["--nats", "auto", "--json", "--orders", "1000"]).output(), 1000);
+}
+
+#[test]
+fn what_failed_in_another_process_is_redriven_once_it_is_mended() {
+    let arguments = ["--nats", "auto", "--json", "--orders", "500", "--redrive", "100"];
+    mended(&Shop::start(&arguments).output());
 }
 
 /// Each run counts its own orders, whatever the server holds of others.

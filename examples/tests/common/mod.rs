@@ -22,3 +22,22 @@ pub(crate) fn sum(report: &Value, name: &str) -> u64 {
     let handlers = report["handlers"].as_object().expect("there are handlers");
     handlers.values().map(|handler| number(handler, name)).sum()
 }
+
+/// What a run of 500 orders comes to whose gateway is mended at the end: what it had left comes back,
+/// each once, and to the handler that had given it up.
+pub(crate) fn mended(output: &Output) {
+    let report = report(output);
+    assert!(output.status.success(), "{report}");
+    let causes = report["causes"].as_array().expect("there are causes");
+    let texts: Vec<_> = causes.iter().filter_map(Value::as_str).collect();
+    assert!(texts[0].starts_with("billing_charge: 10 rejected (no_such_card): "), "{report}");
+    assert_eq!(texts[1..], ["billing_charge: 6 max_attempts (gateway_away): the gateway is away"]);
+    assert_eq!((number(&report, "lost"), number(&report, "dead_lettered")), (0, 10), "{report}");
+    assert_eq!((number(&report, "redriven"), sum(&report, "redriven")), (6, 6), "{report}");
+    let handlers = &report["handlers"];
+    assert_eq!(number(&handlers["charge"], "redriven"), 6, "{report}");
+    assert_eq!(number(&handlers["charge"], "handled"), 490, "{report}");
+    // It listens to the same events.
+    assert_eq!(number(&handlers["welcome"], "handled"), 500, "{report}");
+    assert_eq!(number(&handlers["close"], "handled"), 490, "{report}");
+}

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bus_core::operator::DeadLetter;
 use bus_core::prelude::*;
 
-use crate::sheet::{Lost, Outcome};
+use crate::sheet::{Lost, Mended, Outcome};
 
 /// How far an order is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +85,18 @@ impl Account {
         }
     }
 
-    pub(crate) fn outcome(&self, letters: &[DeadLetter]) -> Outcome {
+    /// What was given up and is redriven goes on where it stood.
+    pub(crate) fn revive(&self, letters: &[DeadLetter]) {
+        let mut orders = self.orders();
+        for letter in letters {
+            if let Some(stage) = orders.stages.get_mut(&letter.envelope.correlation) {
+                let ended = std::mem::replace(stage, Stage::Placed) == Stage::Ended;
+                orders.ended -= usize::from(ended);
+            }
+        }
+    }
+
+    pub(crate) fn outcome(&self, letters: &[DeadLetter], mended: Option<Mended>) -> Outcome {
         self.bury(letters);
         let mut dead = BTreeMap::<String, BTreeSet<&EventId>>::new();
         for letter in letters.iter().filter(|letter| self.has(&letter.envelope.correlation)) {
@@ -93,7 +104,7 @@ impl Account {
             dead.entry(handler).or_default().insert(&letter.envelope.id);
         }
         let dead_lettered = dead.into_iter().map(|(handler, ids)| (handler, ids.len())).collect();
-        Outcome { dead_lettered, lost: self.lost() }
+        Outcome { dead_lettered, mended, lost: self.lost() }
     }
 
     fn lost(&self) -> Vec<Lost> {

@@ -20,6 +20,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: Option<u32>,
 
+    /// Once all orders have their end, mend the gateway, and redrive what it left, so many in a second
+    #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=100_000))]
+    pub(crate) redrive: Option<u32>,
+
     /// Print one line of JSON, and nothing else
     #[arg(long)]
     pub(crate) json: bool,

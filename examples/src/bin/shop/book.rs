@@ -36,6 +36,7 @@ struct Runs {
     handled: Ids,
     /// Runs after the first one on an event.
     retried: u64,
+    redriven: u64,
 }
 
 impl Book {
@@ -68,7 +69,7 @@ impl Book {
 
 impl Runs {
     fn sums(&self) -> Sums {
-        Sums { handled: self.handled.len(), retried: self.retried }
+        Sums { handled: self.handled.len(), retried: self.retried, redriven: self.redriven }
     }
 }
 
@@ -123,6 +124,9 @@ impl Middleware<Context> for Handled {
         self.0.pages().of(&ctx).retried += u64::from(ctx.attempt() > 1);
         let result = next.run(ctx.clone()).await;
         let mut pages = self.0.pages();
+        if result.is_ok() {
+            pages.of(&ctx).redriven += u64::from(ctx.redrives() > 0);
+        }
         if result.is_ok() && pages.of(&ctx).handled.insert(ctx.id().clone()) {
             // The clocks of two machines may differ.
             let age = SystemTime::now().duration_since(ctx.envelope().time).unwrap_or_default();

@@ -92,6 +92,9 @@ impl Plan {
         if let Some(Sabotage::DropOne) = args.sabotage {
             command.args(["--sabotage", "drop-one"]);
         }
+        if let Some(rate) = args.redrive {
+            command.arg("--redrive").arg(rate.to_string());
+        }
         let numbers = [("--orders", args.orders), ("--rate", args.rate.map(u64::from))];
         for (name, number) in numbers.into_iter().filter(|_| *role == Role::Orders) {
             if let Some(number) = number {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bus_core::prelude::*;
 
 use crate::RETRY;
-use crate::events::{MailSent, OrderCancelled, OrderCompleted};
+use crate::events::{MailSent, OrderCancelled, OrderCompleted, OrderPlaced};
 
 pub(crate) fn service(bus: Bus) -> Service {
     Service::new("mailer", bus).handlers(discover!(crate::mailer)).state(Outbox::default())
@@ -21,6 +21,12 @@ enum MailError {
     #[error("failed to tell")]
     #[failure(inherit)]
     Publish(#[from] PublishError),
+}
+
+/// Listens to the same event as billing's `charge`, and hears nothing of its troubles.
+#[handler(retry = RETRY)]
+async fn welcome(placed: OrderPlaced, State(outbox): State<Outbox>) {
+    outbox.keep(format!("We have received order {}", placed.order));
 }
 
 #[handler(retry = RETRY)]
@@ -57,7 +63,11 @@ impl Outbox {
         if order % 40 == 1 && attempt == 1 {
             return Err(MailError::Busy(Duration::from_millis(250)));
         }
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mail;
+        self.keep(mail);
         Ok(())
+    }
+
+    fn keep(&self, mail: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mail;
     }
 }

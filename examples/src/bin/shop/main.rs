@@ -104,10 +104,16 @@ async fn sell(
     args: &Args,
     told: impl Future<Output = ()>,
 ) -> Result<Sheet, Fault> {
-    let mut shop = Shop::open(bus, roles, args.sabotage).await?;
+    let mut shop = Shop::open(bus, roles, args).await?;
     let work = async {
         orders::place(shop.bus(), shop.account(), args.orders(), args.rate()).await?;
-        shop.settled().await
+        shop.settled().await?;
+        if let Some(rate) = args.redrive {
+            let mended = shop.redrive(rate).await?;
+            shop.settled().await?;
+            return Ok(Some(mended));
+        }
+        Ok(None)
     };
     let progress = Progress::new(args.json);
     let done = tokio::select! {
@@ -118,7 +124,7 @@ async fn sell(
     };
     progress.end();
     match done {
-        Ok(()) => shop.close().await,
+        Ok(mended) => shop.close(mended).await,
         Err(error) => {
             shop.stop().await;
             Err(error)
@@ -133,9 +139,9 @@ async fn serve(
     args: &Args,
     told: impl Future<Output = ()>,
 ) -> Result<Sheet, Fault> {
-    let shop = Shop::open(bus, &[role], args.sabotage).await?;
+    let shop = Shop::open(bus, &[role], args).await?;
     told.await;
-    shop.close().await
+    shop.close(None).await
 }
 
 /// The error and what caused it, in one line.

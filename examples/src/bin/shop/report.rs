@@ -17,6 +17,11 @@ pub(crate) struct Report {
     retried: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_lettered: Option<usize>,
+    /// Runs that ended well, on events that came back from the dead letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redriven: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causes: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<usize>,
     handlers: BTreeMap<&'static str, Row>,
@@ -34,6 +39,8 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_lettered: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    redriven: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<usize>,
 }
 
@@ -49,11 +56,15 @@ impl Report {
     pub(crate) fn new(sheet: Sheet) -> Self {
         let rows = LISTENERS.iter().map(|listener| (listener.handler, Row::of(listener, &sheet)));
         let outcome = sheet.outcome.as_ref();
+        let mended = outcome.and_then(|outcome| outcome.mended.as_ref());
+        let redriven = || sheet.runs.values().map(|sums| sums.redriven).sum();
         Self {
             published: sheet.published,
             handled: sheet.runs.values().map(|sums| sums.handled).sum(),
             retried: sheet.runs.values().map(|sums| sums.retried).sum(),
             dead_lettered: outcome.map(|outcome| outcome.dead_lettered.values().sum()),
+            redriven: mended.map(|_| redriven()),
+            causes: mended.map(|mended| mended.causes.clone()),
             lost: outcome.map(|outcome| outcome.lost.len()),
             handlers: rows.filter_map(|(handler, row)| Some((handler, row?))).collect(),
             latency_ms: Latency::of(sheet.latencies),
@@ -72,6 +83,7 @@ impl Row {
     fn of(listener: &Listener, sheet: &Sheet) -> Option<Self> {
         let sums = sheet.runs.get(listener.handler);
         let outcome = sheet.outcome.as_ref();
+        let mended = outcome.and_then(|outcome| outcome.mended.as_ref());
         if sums.is_none() && outcome.is_none() {
             return None;
         }
@@ -81,6 +93,7 @@ impl Row {
             handled: sums.map(|sums| sums.handled),
             retried: sums.map(|sums| sums.retried),
             dead_lettered: outcome.map(|outcome| dead(&outcome.dead_lettered).unwrap_or(0)),
+            redriven: mended.and(sums).map(|sums| sums.redriven),
             lost: outcome.map(|outcome| outcome.lost.iter().filter(awaited).count()),
         })
     }
@@ -99,6 +112,21 @@ impl Latency {
     }
 }
 
+impl Report {
+    fn show_mended(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some(causes), Some(redriven)) = (&self.causes, self.redriven) else { return Ok(()) };
+        writeln!(f, "dead letters before the gateway was mended:")?;
+        for cause in causes {
+            writeln!(f, "  {cause}")?;
+        }
+        let by = |row: &Row| row.redriven.filter(|runs| *runs > 0);
+        let by =
+            self.handlers.iter().filter_map(|(name, row)| Some(format!("{name} {}", by(row)?)));
+        let by: Vec<_> = by.collect();
+        writeln!(f, "{redriven} came back and were handled: {}", by.join(", "))
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["handled", "retried", "dead letters", "lost"].map(str::to_owned);
@@ -106,7 +134,7 @@ impl fmt::Display for Report {
         for listener in LISTENERS {
             let Some(row) = self.handlers.get(listener.handler) else { continue };
             let name = format!("{} {}", listener.service, listener.handler);
-            let Row { handled, retried, dead_lettered, lost } = *row;
+            let Row { handled, retried, dead_lettered, lost, .. } = *row;
             line(f, &name, [cell(handled), cell(retried), cell(dead_lettered), cell(lost)])?;
         }
         let Self { published, handled, retried, dead_lettered, lost, .. } = self;
@@ -116,6 +144,7 @@ impl fmt::Display for Report {
         let Latency { p50, p95, p99 } = self.latency_ms;
         writeln!(f, "{published} events published, {} lost", cell(*lost))?;
         writeln!(f, "from publish to handled: p50 {p50} ms, p95 {p95} ms, p99 {p99} ms")?;
+        self.show_mended(f)?;
         for Lost { order, awaited } in &self.missing {
             writeln!(f, "lost: order {order}, without a word from {awaited}")?;
         }

@@ -35,10 +35,10 @@ impl Role {
         }
     }
 
-    pub(crate) fn service(self, bus: Bus, account: &Arc<Account>) -> Service {
+    pub(crate) fn service(self, bus: Bus, account: &Arc<Account>, mended: bool) -> Service {
         let service = match self {
             Self::Orders => orders::service(bus).shared(Arc::clone(account)),
-            Self::Billing => billing::service(bus),
+            Self::Billing => billing::service(bus, mended),
             Self::Mailer => mailer::service(bus),
         };
         service.lease(LEASE)

@@ -28,6 +28,8 @@ pub(crate) struct Sums {
     pub(crate) handled: usize,
     /// Runs after the first one on an event.
     pub(crate) retried: u64,
+    /// Runs that ended well, on events that came back from the dead letters.
+    pub(crate) redriven: u64,
 }
 
 /// How the orders ended.
@@ -35,7 +37,18 @@ pub(crate) struct Sums {
 pub(crate) struct Outcome {
     /// By handler.
     pub(crate) dead_lettered: BTreeMap<String, usize>,
+    /// Where that was asked for.
+    pub(crate) mended: Option<Mended>,
     pub(crate) lost: Vec<Lost>,
+}
+
+/// What was done about the dead letters.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Mended {
+    /// Why there were any.
+    pub(crate) causes: Vec<String>,
+    /// So many were sent back to billing.
+    pub(crate) redriven: u64,
 }
 
 /// An order without an end.
@@ -53,6 +66,7 @@ impl AddAssign for Sheet {
             let all = self.runs.entry(handler).or_default();
             all.handled += sums.handled;
             all.retried += sums.retried;
+            all.redriven += sums.redriven;
         }
         self.latencies.extend(other.latencies);
         self.outcome = self.outcome.take().or(other.outcome);

@@ -11,12 +11,13 @@ use tokio::time::{Instant, interval, sleep};
 
 use crate::Fault;
 use crate::account::Account;
-use crate::args::Sabotage;
+use crate::args::{Args, Sabotage};
+use crate::billing::GATEWAY_AWAY;
 use crate::book::{Book, Handled, Published};
 use crate::events::LISTENERS;
 use crate::role::Role;
 use crate::sabotage::DropOne;
-use crate::sheet::Sheet;
+use crate::sheet::{Mended, Sheet};
 
 /// How often it is looked whether all is done.
 const LOOK: Duration = Duration::from_millis(100);
@@ -43,15 +44,11 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    pub(crate) async fn open(
-        bus: Bus,
-        roles: &[Role],
-        sabotage: Option<Sabotage>,
-    ) -> Result<Self, StartError> {
+    pub(crate) async fn open(bus: Bus, roles: &[Role], args: &Args) -> Result<Self, StartError> {
         let account = Arc::new(Account::default());
         let places = roles.contains(&Role::Orders);
         let book = Arc::new(Book::new(places.then(|| Arc::clone(&account))));
-        let bus = match sabotage {
+        let bus = match args.sabotage {
             Some(Sabotage::DropOne) => bus.middleware(DropOne::default()),
             None => bus,
         };
@@ -59,7 +56,8 @@ impl Shop {
             bus.middleware(Published(Arc::clone(&book))).middleware(Handled(Arc::clone(&book)));
         let mut services = Vec::new();
         for role in roles {
-            services.push(role.service(bus.clone(), &account).start().await?);
+            services
+                .push(role.service(bus.clone(), &account, args.redrive.is_some()).start().await?);
         }
         Ok(Self { bus, account, book, roles: roles.to_vec(), services })
     }
@@ -80,7 +78,11 @@ impl Shop {
     pub(crate) async fn settled(&self) -> Result<(), Fault> {
         let (mut look, mut idle, mut ended) = (interval(LOOK), 0, self.account.ended());
         let (mut moved, mut asked) = (Instant::now(), None::<Instant>);
-        while self.account.open() > 0 && idle < IDLE_ANSWERS && moved.elapsed() < PATIENCE {
+        // Not every handler brings an order on, so the broker has the last word.
+        while (self.account.open() > 0 || idle == 0)
+            && idle < IDLE_ANSWERS
+            && moved.elapsed() < PATIENCE
+        {
             look.tick().await;
             if self.account.ended() > ended {
                 (ended, moved, idle) = (self.account.ended(), Instant::now(), 0);
@@ -106,17 +108,27 @@ impl Shop {
         Ok(true)
     }
 
+    /// Sends back what the gateway left, now that it is mended, `rate` in a second.
+    pub(crate) async fn redrive(&self, rate: u32) -> Result<Mended, Fault> {
+        let causes = self.bus.dead_letters().causes().await?;
+        let causes = causes.iter().map(ToString::to_string).collect();
+        let letters = self.bus.dead_letters().handler("charge").class(GATEWAY_AWAY);
+        self.account.revive(&letters.list(usize::MAX).await?);
+        let done = letters.redrive().rate(rate).await?;
+        Ok(Mended { redriven: done.redriven, causes })
+    }
+
     pub(crate) async fn stop(&mut self) {
         join_all(self.services.drain(..).map(Running::stop)).await;
     }
 
     /// Stops the services, and accounts for what was done here.
-    pub(crate) async fn close(mut self) -> Result<Sheet, Fault> {
+    pub(crate) async fn close(mut self, mended: Option<Mended>) -> Result<Sheet, Fault> {
         self.stop().await;
         let mut sheet = self.book.sheet(&self.roles);
         if self.roles.contains(&Role::Orders) {
             let letters = last_dead_letters(self.operator()?).await?;
-            sheet.outcome = Some(self.account.outcome(&letters));
+            sheet.outcome = Some(self.account.outcome(&letters, mended));
         }
         Ok(sheet)
     }
