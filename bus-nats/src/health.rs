@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bus_core::sabotage::{Sabotage, planted};
 use bus_core::transport::Health;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::lock::lock;
 
@@ -59,6 +61,27 @@ impl Condition {
     }
 }
 
+/// How often it is looked whether what was told is still true.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The client tells of its connection by a bounded queue, and drops what finds no place there: what is
+/// so at two looks in a row, and was not told, is told here.
+pub(crate) async fn check(is_up: impl Fn() -> bool, condition: Condition) {
+    let mut before = None;
+    loop {
+        sleep(LOOK).await;
+        let is_up = is_up();
+        let told = lock(&condition.0.state).down.is_none();
+        let untold = (is_up != told).then_some(is_up);
+        match untold {
+            Some(true) if before == untold => condition.up(),
+            Some(false) if before == untold => condition.down("there is no connection"),
+            _ => {}
+        }
+        before = untold;
+    }
+}
+
 impl Inner {
     fn change(&self, change: impl FnOnce(&mut State)) {
         // Told under the lock, so that the last word is the last change.
@@ -100,6 +123,8 @@ impl Drop for Trouble {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -121,5 +146,25 @@ mod tests {
         assert!(is("letters: no stream"));
         drop(second);
         assert_eq!(*health.borrow(), Health::Ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_told_is_seen_and_what_was_told_a_moment_ago_is_believed() {
+        let (condition, up) = (Condition::ready(), AtomicBool::new(true));
+        let health = condition.subscribe();
+        let look = async {
+            condition.down("lost");
+            sleep(LOOK * 3 / 2).await;
+            assert_ne!(*health.borrow(), Health::Ready, "it may not be up yet");
+            sleep(LOOK).await;
+            assert_eq!(*health.borrow(), Health::Ready);
+            up.store(false, Ordering::Relaxed);
+            sleep(LOOK * 5 / 2).await;
+            assert_ne!(*health.borrow(), Health::Ready);
+        };
+        tokio::select! {
+            () = look => {}
+            () = check(|| up.load(Ordering::Relaxed), condition.clone()) => {}
+        }
     }
 }

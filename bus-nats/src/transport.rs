@@ -27,7 +27,7 @@ use crate::knock::knock;
 use crate::refusals::permitted;
 use crate::topology::domains::Domains;
 use crate::topology::floor::Floors;
-use crate::{delay, publish};
+use crate::{delay, health, publish};
 
 mod provide;
 
@@ -92,6 +92,9 @@ impl NatsTransport {
         };
         let (acks, inbox, context) = engine.run(open).await.flatten().ok_or(ConnectError::Ended)?;
         engine.spawn(Arc::clone(&acks).listen(inbox, told));
+        let state = client.clone();
+        let is_up = move || state.connection_state() == State::Connected;
+        engine.spawn(health::check(is_up, signals.health.clone()));
         Ok(Self(Arc::new(Shared {
             acks,
             headers: Writer::default(),
