@@ -49,6 +49,7 @@ impl Context {
             child.id = self.child_id(&child);
             child.correlation = envelope.correlation.clone();
             child.causation = Some(envelope.id.clone());
+            child.hops = envelope.hops.saturating_add(1);
             child
         });
         Publish::new(desk.bus.clone(), draft)

@@ -37,6 +37,9 @@ pub struct Envelope {
     pub correlation: EventId,
     /// The id of the event whose handler published this one.
     pub causation: Option<EventId>,
+    /// How many handlers published one because of the other, and at once, before this one: events
+    /// that go in circles are known by it.
+    pub hops: u32,
     /// The publisher's own headers.
     pub headers: Headers,
     /// The media type of the payload.
@@ -63,6 +66,7 @@ impl Envelope {
             subject,
             key: None,
             causation: None,
+            hops: 0,
             headers: Headers::new(),
             content_type: Cow::Borrowed("application/json"),
             payload: payload.into(),

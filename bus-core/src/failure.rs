@@ -200,7 +200,10 @@ impl Failure for PublishError {
     }
 
     fn class(&self) -> Cow<'static, str> {
-        Cow::Borrowed("publish")
+        Cow::Borrowed(match self {
+            Self::Circle { .. } => "circle",
+            _ => "publish",
+        })
     }
 
     fn only_the_derive_implements_this(_: Derived) {}

@@ -73,6 +73,8 @@ pub struct PublishLimits {
     pub in_flight: usize,
     /// Bytes of publishes that are not yet confirmed.
     pub in_flight_bytes: usize,
+    /// Events that handlers publish at once, each because of the one before.
+    pub hops: u32,
 }
 
 impl Default for PublishLimits {
@@ -82,6 +84,7 @@ impl Default for PublishLimits {
             deadline: Duration::from_secs(10),
             in_flight: 4096,
             in_flight_bytes: 32 * 1024 * 1024,
+            hops: 1000,
         }
     }
 }

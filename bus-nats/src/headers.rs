@@ -74,6 +74,7 @@ pub(crate) fn read(
     let correlation = found.event_id(Name::Correlation)?;
     envelope.correlation = correlation.unwrap_or_else(|| envelope.id.clone());
     envelope.causation = found.event_id(Name::Causation)?;
+    envelope.hops = found.number(Name::Hops)?.unwrap_or_default();
     let content_type = match content_type {
         None => found.text(Name::DataContentType)?,
         some => some,

@@ -65,16 +65,20 @@ impl Publish {
     /// assert!(bus.cancel::<Reminder>(&id).await?, "it was waiting, and is gone");
     /// # Ok(()) }
     /// ```
-    pub fn after(mut self, delay: Duration) -> Self {
-        self.due = Due::After(delay);
-        self
+    pub fn after(self, delay: Duration) -> Self {
+        self.later(Due::After(delay))
     }
 
     /// Delivers the event only at this time, or at once where it is over; else as
     /// [`after`](Self::after).
-    pub fn at(mut self, time: SystemTime) -> Self {
-        self.due = Due::At(time);
-        self
+    pub fn at(self, time: SystemTime) -> Self {
+        self.later(Due::At(time))
+    }
+
+    fn later(mut self, due: Due) -> Self {
+        self.due = due;
+        // Whoever waits in between may come again for ever: that is a schedule, and no circle.
+        self.set(|envelope| envelope.hops = 0)
     }
 }
 

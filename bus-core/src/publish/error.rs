@@ -37,6 +37,17 @@ pub enum PublishError {
         /// Bytes of the key.
         bytes: usize,
     },
+    /// It is the last of so many events, each published by the handler of the one before: they go in
+    /// a circle.
+    #[error(
+        "{hops} events followed one another, {limit} are allowed; if they do not go in a circle raise `PublishLimits::hops`"
+    )]
+    Circle {
+        /// [`Envelope::hops`](crate::Envelope::hops).
+        hops: u32,
+        /// [`PublishLimits::hops`](super::PublishLimits::hops).
+        limit: u32,
+    },
     /// So much was under way that this publish was not begun within the deadline.
     #[error("too much was under way for {waited:?}; nothing was sent")]
     Busy {
@@ -75,6 +86,7 @@ impl PublishError {
                 | Self::Header(_)
                 | Self::TooLarge { .. }
                 | Self::KeyTooLong { .. }
+                | Self::Circle { .. }
         )
     }
 }

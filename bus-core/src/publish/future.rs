@@ -222,6 +222,10 @@ fn store(bus: &Bus, envelope: Envelope, due: Due) -> Result<Answer<Stored>, Publ
     if bytes > MAX_KEY {
         return Err(PublishError::KeyTooLong { bytes });
     }
+    let (hops, limit) = (envelope.hops, bus.inner.limits.hops);
+    if hops > limit {
+        return Err(PublishError::Circle { hops, limit });
+    }
     due.hand_over(bus, envelope)
 }
 

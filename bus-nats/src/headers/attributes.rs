@@ -22,13 +22,14 @@ pub(super) enum Name {
     Key,
     Correlation,
     Causation,
+    Hops,
     DataVersion,
     ContentType,
     DataContentType,
 }
 
 impl Name {
-    const COUNT: usize = 12;
+    const COUNT: usize = 13;
 
     /// In lower case.
     fn of(text: &str) -> Option<Self> {
@@ -42,6 +43,7 @@ impl Name {
             "ce-partitionkey" => Self::Key,
             "ce-correlationid" => Self::Correlation,
             "ce-causationid" => Self::Causation,
+            "ce-hops" => Self::Hops,
             "ce-dataversion" => Self::DataVersion,
             "content-type" => Self::ContentType,
             "ce-datacontenttype" => Self::DataContentType,
@@ -60,6 +62,7 @@ impl Name {
             Self::Key => "ce-partitionkey",
             Self::Correlation => "ce-correlationid",
             Self::Causation => "ce-causationid",
+            Self::Hops => "ce-hops",
             Self::DataVersion => "ce-dataversion",
             Self::ContentType => "content-type",
             Self::DataContentType => "ce-datacontenttype",

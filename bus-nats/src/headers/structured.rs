@@ -30,6 +30,7 @@ struct Structured {
     partitionkey: Option<String>,
     correlationid: Option<String>,
     causationid: Option<String>,
+    hops: Option<u32>,
     data: Option<Box<RawValue>>,
     data_base64: Option<String>,
 }
@@ -59,6 +60,7 @@ pub(super) fn read(
     let other = |text: Option<String>| text.and_then(|text| EventId::parse(&text).ok());
     envelope.correlation = other(event.correlationid).unwrap_or_else(|| envelope.id.clone());
     envelope.causation = other(event.causationid);
+    envelope.hops = event.hops.unwrap_or_default();
     if let Some(content_type) = event.datacontenttype {
         envelope.content_type = content_type.into();
     }

@@ -164,7 +164,7 @@ fn envelopes() -> impl Strategy<Value = Envelope> {
             let id = EventId::parse(&id).unwrap();
             let mut envelope =
                 Envelope::new(id, type_name, Subject::literal("orders.placed"), payload);
-            envelope.version = version;
+            (envelope.version, envelope.hops) = (version, version.rotate_left(7));
             envelope.source = source.into();
             envelope.time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
             envelope.key = key;

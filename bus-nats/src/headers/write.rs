@@ -52,6 +52,9 @@ impl Writer {
         if let Some(cause) = &envelope.causation {
             set(&mut headers, &names::CAUSATION, &cause.to_string());
         }
+        if envelope.hops > 0 {
+            set(&mut headers, &names::HOPS, &envelope.hops.to_string());
+        }
         for (name, value) in envelope.headers.iter() {
             put(&mut headers, name, value);
         }
@@ -123,6 +126,7 @@ mod names {
         DATA_VERSION = "ce-dataversion";
         CORRELATION = "ce-correlationid";
         CAUSATION = "ce-causationid";
+        HOPS = "ce-hops";
         KEY = "ce-partitionkey";
         TIME = "ce-time";
         CONTENT_TYPE = "content-type";

@@ -148,7 +148,7 @@ pub async fn a_retry_is_the_same_envelope(bench: Bench) {
     let mut member = bench.join("charge").await;
     let mut sent = bench.event("same");
     sent.key = Some("order-4711".to_owned());
-    sent.causation = Some(EventId::now());
+    (sent.causation, sent.hops) = (Some(EventId::now()), 7);
     assert_eq!(sent.headers.insert("tenant", "acme"), Ok(()));
     sent.payload = (0..=255).collect::<Vec<u8>>().into();
     bench.send(sent.clone()).await;

@@ -19,7 +19,7 @@ pub async fn an_envelope_arrives_as_it_was_sent(bench: Bench) {
     sent.source = Arc::from("billing");
     sent.key = Some("order-4711".to_owned());
     sent.correlation = EventId::now();
-    sent.causation = Some(EventId::now());
+    (sent.causation, sent.hops) = (Some(EventId::now()), 7);
     sent.headers = headers(&[("tenant", "acme"), ("Priority", "high")]);
     sent.content_type = Cow::Borrowed("application/cbor");
     arrives(&bench, sent).await;
