@@ -38,14 +38,16 @@ async fn charge(placed: Placed, ctx: Context, State(seen): State<Seen>) -> Handl
     Ok(())
 }
 
-/// `broken` may do everything but remove a record.
+/// `broken` may do everything but remove a record, `unable` everything but store a copy.
 fn server() -> DevServer {
-    let denied = "$JS.API.STREAM.MSG.DELETE.BUS_DLQ";
-    DevServer::start_with(&format!(
-        "authorization {{ users = [\n{{ user: whole, password: x }}\n\
-         {{ user: broken, password: x, permissions: {{ publish: {{ deny: [{denied:?}] }} }} }}\n] }}\n"
-    ))
-    .unwrap()
+    let user = |name: &str, denied: &str| {
+        let permissions = format!("permissions: {{ publish: {{ deny: [{denied:?}] }} }}");
+        format!("{{ user: {name}, password: x, {permissions} }}\n")
+    };
+    let whole = "{ user: whole, password: x }\n".to_owned();
+    let broken = user("broken", "$JS.API.STREAM.MSG.DELETE.BUS_DLQ");
+    let users = [whole, broken, user("unable", "BUS.copies.>")].concat();
+    DevServer::start_with(&format!("authorization {{ users = [\n{users}] }}\n")).unwrap()
 }
 
 async fn bus(server: &DevServer, user: &str) -> Bus {
@@ -154,6 +156,19 @@ async fn what_was_run_after_a_redrive_that_ended_in_the_middle_is_not_redriven_a
     assert_eq!(bus.dead_letters().redrive().await, Ok(Redriven::default()));
     sleep(SECOND).await;
     assert_eq!(redriven(&seen), [(0, 1)]);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_that_can_not_store_its_copies_keeps_the_records() {
+    let server = server();
+    let whole = bus(&server, "whole").await;
+    let (running, seen) = failed(&whole, 2).await;
+    let unable = bus(&server, "unable").await.dead_letters().redrive().await;
+    assert!(matches!(unable, Err(OperatorError::Unavailable { .. })), "{unable:?}");
+    assert_eq!(whole.dead_letters().count().await, Ok(2));
+    assert_eq!(whole.dead_letters().redrive().await.unwrap().redriven, 2);
+    until("all run", async || redriven(&seen).len() == 2).await;
     running.stop().await;
 }
 
