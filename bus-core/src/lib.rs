@@ -33,7 +33,7 @@
 //! | what travels | [`subject`] [`codec`] [`event`] [`envelope`] |
 //! | what a transport writes | [`answer`] [`settle`] [`delivery`] `group` [`operator`] [`transport`] |
 //! | sending | [`middleware`] [`publish`] |
-//! | what an application writes | [`failure`] [`retry`] [`parameter`] [`mod@handler`] [`registry`] |
+//! | what an application writes | [`failure`] [`retry`] [`breaker`] [`parameter`] [`mod@handler`] [`registry`] |
 //! | what joins them | `dispatch`, [`service`] |
 //! | on top | [`memory`], `testing` |
 
@@ -56,6 +56,7 @@ pub mod transport;
 pub mod middleware;
 pub mod publish;
 
+pub mod breaker;
 mod context;
 pub mod failure;
 pub mod handler;
@@ -76,6 +77,7 @@ pub use async_trait::async_trait;
 #[cfg(feature = "macros")]
 pub use bus_macros::{Event, Failure, discover, handler};
 
+pub use self::breaker::Breaker;
 pub use self::context::Context;
 pub use self::envelope::{Envelope, EventId, Headers};
 pub use self::event::Event;
@@ -99,7 +101,7 @@ pub mod prelude {
     pub use crate::subject::InvalidSubject;
     pub use crate::transport::Start;
     pub use crate::{
-        Attempt, Bus, Context, Envelope, Event, EventId, Failure, Handler, HandlerError,
+        Attempt, Breaker, Bus, Context, Envelope, Event, EventId, Failure, Handler, HandlerError,
         HandlerResult, Headers, Middleware, Next, Options, Parameter, Publish, PublishError, Retry,
         Service, State, Subject, Template, Verdict, async_trait,
     };

@@ -24,6 +24,7 @@ const ORDER: &[&str] = &[
     "publish",
     "failure",
     "retry",
+    "breaker",
     "state",
     "context",
     "parameter",
