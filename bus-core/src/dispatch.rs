@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -22,10 +22,14 @@ use crate::retry::{Decision, draw};
 use crate::sabotage::{Sabotage, planted};
 use crate::settle::{Failed, Reason, Settlement};
 
+pub(crate) use self::gate::Gate;
 use self::guard::{Ended, guarded, quietly};
+pub(crate) use self::tally::Tally;
 pub(crate) use self::trust::{Trial, Trust};
 
+mod gate;
 mod guard;
+mod tally;
 mod trust;
 
 /// A handler in its service: what one delivery needs on its way.
@@ -35,6 +39,7 @@ pub(crate) struct Route {
     pub(crate) layers: Vec<Arc<dyn Middleware<Context>>>,
     pub(crate) tally: Tally,
     pub(crate) trust: Trust,
+    pub(crate) gate: Gate,
     pub(crate) redact: Option<Redact>,
     /// Answers that are on their way and hold no slot any more.
     pub(crate) unanswered: Semaphore,
@@ -46,46 +51,13 @@ pub(crate) type Redact = Arc<dyn Fn(&str) -> String + Send + Sync>;
 /// The most answers of one handler that are on their way without a slot.
 pub(crate) const UNANSWERED: usize = 4096;
 
-/// How the deliveries of one handler ended.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) started: AtomicU64,
-    answered: AtomicU64,
-    released: AtomicU64,
-    lost: AtomicU64,
-}
-
-/// A [`Tally`] at one moment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Count {
-    pub(crate) started: u64,
-    pub(crate) answered: u64,
-    pub(crate) released: u64,
-    pub(crate) lost: u64,
-}
-
-impl Tally {
-    pub(crate) fn read(&self) -> Count {
-        let read = |count: &AtomicU64| count.load(Ordering::Acquire);
-        let Self { started, answered, released, lost } = self;
-        let (answered, released, lost) = (read(answered), read(released), read(lost));
-        // Read last: what has ended has started.
-        Count { started: read(started), answered, released, lost }
-    }
-}
-
-impl Count {
-    /// What was begun and has not ended.
-    pub(crate) fn held(&self) -> u64 {
-        self.started - self.answered - self.released - self.lost
-    }
-}
-
 /// What a run needs to begin.
 pub(crate) struct Leave {
     /// One of the handler's runs at once.
     pub(crate) slot: OwnedSemaphorePermit,
     pub(crate) trial: Trial,
+    /// What [`Gate::begin`] said.
+    pub(crate) era: u64,
     /// Cuts the run short and hands the event back.
     pub(crate) halt: CancellationToken,
 }
@@ -95,7 +67,8 @@ const NOT_BEGUN_PAUSE: Duration = Duration::from_secs(1);
 
 /// decode → run → decide → settle.
 pub(crate) async fn dispatch(route: Arc<Route>, delivery: Delivery, leave: Leave) {
-    let Leave { slot, trial, halt } = leave;
+    let Leave { slot, trial, era, halt } = leave;
+    let pass = route.gate.pass(era);
     let Some(ended) = run(&route, &delivery, trial, &halt).await else {
         // Handed back it would come again at once, to a broker that can not be reached. Dropped, it
         // comes after its lease; and the slot is held for a while, so that not all the rest follows.
@@ -103,7 +76,9 @@ pub(crate) async fn dispatch(route: Arc<Route>, delivery: Delivery, leave: Leave
         route.tally.lost.fetch_add(1, Ordering::AcqRel);
         return;
     };
+    let sign = ended.sign();
     let settlement = route.decide(ended, &delivery);
+    pass.end(delivery.envelope().id.bits(), sign, settlement.failed());
     route.settle(delivery, settlement, slot).await;
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::breaker::Breaker;
 use crate::codec::Codec;
 use crate::context::Context;
 use crate::event::{Event, EventDef};
@@ -82,6 +83,7 @@ pub struct Options {
     pub(crate) concurrency: usize,
     pub(crate) timeout: Duration,
     pub(crate) retry: Retry,
+    pub(crate) breaker: Breaker,
     pub(crate) start: Start,
 }
 
@@ -92,13 +94,15 @@ impl Default for Options {
 }
 
 impl Options {
-    /// 16 runs at once of up to 5 min each, [`Retry::DEFAULT`], from the beginning.
+    /// 16 runs at once of up to 5 min each, [`Retry::DEFAULT`], [`Breaker::new`], from the
+    /// beginning.
     pub const fn new() -> Self {
         Self {
             name: None,
             concurrency: 16,
             timeout: Duration::from_secs(300),
             retry: Retry::DEFAULT,
+            breaker: Breaker::new(),
             start: Start::Beginning,
         }
     }
@@ -122,6 +126,11 @@ impl Options {
     /// How often, and how long in between.
     pub const fn retry(self, retry: Retry) -> Self {
         Self { retry, ..self }
+    }
+
+    /// When it takes no more events for a while, because most of them fail.
+    pub const fn breaker(self, breaker: Breaker) -> Self {
+        Self { breaker, ..self }
     }
 
     /// Where a new group begins.

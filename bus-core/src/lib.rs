@@ -34,7 +34,7 @@
 //! | what a transport writes | [`answer`] [`settle`] [`delivery`] `group` [`operator`] [`transport`] |
 //! | what people ask of it | [`dead_letters`] |
 //! | sending | [`middleware`] [`publish`] |
-//! | what an application writes | [`failure`] [`retry`] [`parameter`] [`mod@handler`] [`registry`] |
+//! | what an application writes | [`failure`] [`retry`] [`breaker`] [`parameter`] [`mod@handler`] [`registry`] |
 //! | what joins them | `dispatch`, [`service`] |
 //! | on top | [`memory`], `testing` |
 
@@ -62,6 +62,7 @@ pub mod dead_letters;
 pub mod middleware;
 pub mod publish;
 
+pub mod breaker;
 mod context;
 pub mod failure;
 pub mod handler;
@@ -82,6 +83,7 @@ pub use async_trait::async_trait;
 #[cfg(feature = "macros")]
 pub use bus_macros::{Event, Failure, discover, handler};
 
+pub use self::breaker::Breaker;
 pub use self::context::Context;
 pub use self::envelope::{Envelope, EventId, Headers};
 pub use self::event::Event;
@@ -106,7 +108,7 @@ pub mod prelude {
     pub use crate::subject::InvalidSubject;
     pub use crate::transport::Start;
     pub use crate::{
-        Attempt, Bus, Context, Envelope, Event, EventId, Failure, Handler, HandlerError,
+        Attempt, Breaker, Bus, Context, Envelope, Event, EventId, Failure, Handler, HandlerError,
         HandlerResult, Headers, Middleware, Next, Options, Parameter, Publish, PublishError, Retry,
         Service, State, Subject, Template, Verdict, async_trait,
     };

@@ -36,6 +36,8 @@ sabotages! {
     EndSilently = "end-silently",
     /// The connection is never said to be lost.
     LooksHealthy = "looks-healthy",
+    /// No circuit breaker opens.
+    NoBreaker = "no-breaker",
     /// A redriven copy does not mark its record.
     NoMark = "no-mark",
     /// Nobody looks for messages that can not be read.

@@ -29,6 +29,16 @@ pub enum Settlement {
     Release,
 }
 
+impl Settlement {
+    /// The run that failed, if one did.
+    pub(crate) fn failed(&self) -> Option<&Failed> {
+        match self {
+            Self::Ack | Self::Release => None,
+            Self::Retry { failed, .. } | Self::DeadLetter { failed, .. } => Some(failed),
+        }
+    }
+}
+
 /// Why an event became a dead letter. Logs, metrics and the wire say [`as_str`](Self::as_str).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]

@@ -26,6 +26,7 @@ const ORDER: &[&str] = &[
     "publish",
     "failure",
     "retry",
+    "breaker",
     "state",
     "context",
     "parameter",

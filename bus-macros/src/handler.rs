@@ -9,7 +9,7 @@ use syn::{Attribute, Error, FnArg, Item, ItemFn, Result, ReturnType, Safety, Sig
 
 use crate::options::{self, Given};
 
-const OPTIONS: &[&str] = &["name", "concurrency", "timeout", "retry", "start"];
+const OPTIONS: &[&str] = &["name", "concurrency", "timeout", "retry", "breaker", "start"];
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let function = function(item)?;
@@ -79,6 +79,7 @@ fn setting(given: &Given) -> Result<TokenStream> {
         "concurrency" => given.number().map(|number| quote!(#number))?,
         "timeout" => given.code("Duration::from_secs(20)").map(|code| quote!(#code))?,
         "retry" => given.code("Retry::exponential(SECOND, MINUTE)").map(|code| quote!(#code))?,
+        "breaker" => given.code("Breaker::off()").map(|code| quote!(#code))?,
         _ => given.code("Start::Now").map(|code| quote!(#code))?,
     };
     Ok(quote_spanned!(value.span()=> .#name(#value)))

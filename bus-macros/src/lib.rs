@@ -16,9 +16,8 @@ mod subject;
 
 /// Declares an async function as a handler, and registers it.
 ///
-/// The first parameter is the event, by value; then come `Context`, `State<T>`, `Attempt`,
-/// `Headers` or types that implement `Parameter`, in any order. The function stays as it is
-/// written, so a unit test can call it.
+/// The event comes first, by value; then `Context`, `State<T>`, `Attempt`, `Headers` or types that
+/// implement `Parameter`, in any order. The function stays as written, so a unit test can call it.
 ///
 /// | option | |
 /// | --- | --- |
@@ -26,6 +25,7 @@ mod subject;
 /// | `concurrency = 16` | runs at once in one process |
 /// | `timeout = Duration::from_secs(20)` | how long one run may take |
 /// | `retry = Retry::exponential(SECOND, MINUTE)` | how often, and how long in between |
+/// | `breaker = Breaker::off()` | when it takes no more for a while, because most events fail |
 /// | `start = Start::Now` | where a new group begins |
 ///
 /// A module of the same name that is also in scope, as in `mod charge; pub use charge::charge;`, is in

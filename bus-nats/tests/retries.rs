@@ -46,7 +46,7 @@ struct Seen {
     again: Mutex<BTreeMap<u64, (u32, EventId)>>,
 }
 
-#[handler(concurrency = 64)]
+#[handler(concurrency = 64, breaker = Breaker::off())]
 async fn charge(placed: Placed, ctx: Context, State(seen): State<Arc<Seen>>) -> Result<(), Away> {
     if placed.fails && ctx.attempt() == 1 {
         return Err(Away::For(seen.delay));

@@ -12,8 +12,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::failure::{HandlerError, HandlerResult};
+use crate::breaker::Sign;
+use crate::failure::{HandlerError, HandlerResult, Verdict};
 use crate::sabotage::{Sabotage, planted};
+use crate::settle::Reason;
 
 /// How a run ended.
 pub(super) enum Ended {
@@ -27,6 +29,21 @@ pub(super) enum Ended {
     UnknownType,
     /// No run at all: as many as the policy allows began before, and none of them ended well.
     Exhausted,
+}
+
+impl Ended {
+    /// What it says about the handler. What can not be read may be the fault of a new build.
+    pub(super) fn sign(&self) -> Sign {
+        match self {
+            Self::Done => Sign::Works,
+            Self::Failed(error) => match (error.verdict(), error.reason()) {
+                (Verdict::Reject, Reason::Rejected) => Sign::Rejects,
+                _ => Sign::Fails,
+            },
+            Self::TimedOut | Self::Panicked(_) | Self::UnknownType => Sign::Fails,
+            Self::Cut | Self::Exhausted => Sign::Nothing,
+        }
+    }
 }
 
 /// Runs until it ends, panics, takes longer than `limit`, or is halted.

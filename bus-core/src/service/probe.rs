@@ -1,8 +1,10 @@
 //! Health as values.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::error::StartError;
 
@@ -17,6 +19,8 @@ struct State {
     phase: Phase,
     /// Why not, by what is not ready.
     reasons: BTreeMap<String, String>,
+    /// Circuit breakers that are open, by their groups.
+    open: BTreeMap<String, Open>,
     /// Engine tasks that ended without having been told to.
     dead: Vec<String>,
 }
@@ -28,6 +32,13 @@ enum Phase {
     Stopping,
     /// For good: it has stopped, or did not start.
     Over,
+}
+
+/// Why a circuit breaker is open, and when it probes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Open {
+    why: String,
+    next: Instant,
 }
 
 /// Whether a service does its work now.
@@ -42,12 +53,13 @@ pub struct Readiness {
 
 impl Probe {
     pub(super) fn new() -> Self {
-        let state = State { phase: Phase::Starting, reasons: BTreeMap::new(), dead: Vec::new() };
+        let (reasons, open) = (BTreeMap::new(), BTreeMap::new());
+        let state = State { phase: Phase::Starting, reasons, open, dead: Vec::new() };
         Self { state: watch::Sender::new(state) }
     }
 
     /// Whether the service does its work now, and why not. Not ready before it has started, while
-    /// the broker is away, and from the beginning of a stop.
+    /// the broker is away or a circuit breaker is open, and from the beginning of a stop.
     pub fn readiness(&self) -> Readiness {
         self.state.borrow().readiness()
     }
@@ -100,6 +112,17 @@ impl Probe {
         self.state.send_if_modified(|state| state.reasons.remove(who).is_some());
     }
 
+    /// The circuit breaker of a group is open until `next`, and then probes.
+    pub(super) fn opened(&self, who: &str, why: &str, next: Instant) {
+        let open = Open { why: why.to_owned(), next };
+        self.state.send_modify(|state| drop(state.open.insert(who.to_owned(), open)));
+    }
+
+    /// The circuit breaker of a group is not known to have a reason to be open any more.
+    pub(super) fn mended(&self, who: &str) {
+        self.state.send_if_modified(|state| state.open.remove(who).is_some());
+    }
+
     pub(super) fn died(&self, who: &str) {
         self.state.send_modify(|state| state.dead.push(who.to_owned()));
     }
@@ -109,6 +132,7 @@ impl State {
     fn readiness(&self) -> Readiness {
         let mut reasons: Vec<_> =
             self.reasons.iter().map(|(who, reason)| format!("{who}: {reason}")).collect();
+        reasons.extend(self.open.iter().map(|(who, open)| format!("{who}: {open}")));
         reasons.extend(self.dead.iter().map(|who| format!("{who}: its engine died")));
         match self.phase {
             Phase::Starting => reasons.push("the service is starting".to_owned()),
@@ -117,5 +141,17 @@ impl State {
             Phase::Over => reasons.push("the service does not run".to_owned()),
         }
         Readiness { ready: reasons.is_empty(), reasons }
+    }
+}
+
+impl fmt::Display for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pause = self.next.saturating_duration_since(Instant::now());
+        match pause.as_millis().div_ceil(1000) {
+            0 => write!(f, "its circuit breaker is half-open: {}; it probes", self.why),
+            seconds => {
+                write!(f, "its circuit breaker is open: {}; next probe in {seconds} s", self.why)
+            }
+        }
     }
 }

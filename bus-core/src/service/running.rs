@@ -14,11 +14,13 @@ use super::claims::Claims;
 use super::ledger::Served;
 use super::worker::Worker;
 use super::{Probe, Report, Service, StartError, checks};
+use crate::breaker::Breaker;
 use crate::context::{Context, Desk};
-use crate::dispatch::{Route, Tally, Trust, UNANSWERED};
+use crate::dispatch::{Gate, Route, Tally, Trust, UNANSWERED};
 use crate::handler::Entry;
 use crate::middleware::Layers;
 use crate::publish::Bus;
+use crate::sabotage::{Sabotage, planted};
 use crate::transport::{Group, GroupName, Health};
 
 /// A service at work. Dropping it stops it as [`stop`](Self::stop) does, without anyone waiting.
@@ -59,6 +61,7 @@ impl Running {
                 group,
                 transport,
                 deliveries,
+                left: Vec::new(),
                 _claims: Arc::clone(&claims),
             });
         }
@@ -149,8 +152,12 @@ fn route(service: &Service, entry: Entry, group: &Group) -> Arc<Route> {
     let desk = Desk { bus, states: service.states.clone(), group: group.name.clone() };
     let trust = Trust::new(&entry.name);
     let (desk, tally, unanswered) = (Arc::new(desk), Tally::default(), Semaphore::new(UNANSWERED));
+    // A clock that stands still while all settles would never let an open one probe.
+    let off = desk.bus.clock().is_manual() || planted(Sabotage::NoBreaker);
+    let breaker = if off { Breaker::off() } else { entry.options.breaker };
+    let gate = Gate::new(breaker, entry.options.concurrency);
     let redact = service.redact.clone();
-    Arc::new(Route { entry, desk, layers, tally, trust, redact, unanswered })
+    Arc::new(Route { entry, desk, layers, tally, trust, gate, redact, unanswered })
 }
 
 /// Carries the transport's health into the probe, for ever.

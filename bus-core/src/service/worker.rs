@@ -13,8 +13,12 @@ use tracing::warn;
 
 use super::claims::Claims;
 use super::{Probe, Report};
+use crate::breaker::Change;
+use crate::delivery::Delivery;
 use crate::dispatch::{Leave, Route, dispatch};
-use crate::transport::{Deliveries, Group, Transport};
+use crate::transport::{Deliveries, Group, Transport, TransportError};
+
+mod breaker;
 
 /// How long a broken subscription waits before it is made again; doubles up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -28,6 +32,8 @@ pub(super) struct Worker {
     pub(super) group: Group,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) deliveries: Box<dyn Deliveries>,
+    /// Subscriptions before it, which may have answers on their way.
+    pub(super) left: Vec<Box<dyn Deliveries>>,
     /// Held until the last worker of the service is done.
     pub(super) _claims: Arc<Claims>,
 }
@@ -53,28 +59,35 @@ impl Worker {
         loop {
             // Leave comes first: nothing is taken that could not run at once.
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            let leave = Leave { slot, trial: self.route.trust.admit().await, halt: halt.clone() };
-            let Some(delivery) = poll_fn(|cx| self.deliveries.poll_next(cx)).await else {
-                self.resubscribe(probe).await;
-                continue;
-            };
-            self.route.tally.started.fetch_add(1, Ordering::AcqRel);
-            tasks.spawn(dispatch(Arc::clone(&self.route), delivery, leave));
+            let trial = self.route.trust.admit().await;
+            match self.next(probe).await {
+                Next::Taken(delivery, era) => {
+                    let leave = Leave { slot, trial, era, halt: halt.clone() };
+                    self.route.tally.started.fetch_add(1, Ordering::AcqRel);
+                    tasks.spawn(dispatch(Arc::clone(&self.route), delivery, leave));
+                }
+                Next::Ended => self.resubscribe(probe).await,
+                Next::Changed(change) => self.changed(probe, change).await,
+            }
         }
     }
 
     /// The end of a stream of deliveries is a fault, never the end of work.
     async fn resubscribe(&mut self, probe: &Probe) {
+        probe.unready(self.group.name.as_str(), "its subscription ended");
+        drop(self.subscribe(probe).await);
+        // A subscription that ends as soon as it is made must not spin.
+        sleep(FIRST_PAUSE).await;
+    }
+
+    /// Says which subscription it replaces.
+    async fn subscribe(&mut self, probe: &Probe) -> Box<dyn Deliveries> {
         let (name, mut pause) = (self.group.name.as_str(), FIRST_PAUSE);
-        probe.unready(name, "its subscription ended");
         loop {
             match self.transport.subscribe(self.group.clone()).await {
                 Ok(deliveries) => {
-                    self.deliveries = deliveries;
                     probe.restored(name);
-                    // A subscription that ends as soon as it is made must not spin.
-                    sleep(FIRST_PAUSE).await;
-                    return;
+                    return std::mem::replace(&mut self.deliveries, deliveries);
                 }
                 Err(error) => {
                     warn!(group = name, %error, "no subscription, will be tried again");
@@ -84,6 +97,14 @@ impl Worker {
             sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }
+    }
+
+    /// Waits until every answer has reached the broker.
+    async fn flush(&mut self) -> Result<(), TransportError> {
+        for deliveries in self.left.iter_mut().chain([&mut self.deliveries]) {
+            poll_fn(|cx| deliveries.poll_flush(cx)).await?;
+        }
+        Ok(())
     }
 
     async fn drain(
@@ -100,8 +121,7 @@ impl Worker {
             // What is left after this blocks its thread; it can not be cut short.
             let _ = timeout(LAST_ANSWERS, tasks.wait()).await;
         }
-        let flush = poll_fn(|cx| self.deliveries.poll_flush(cx));
-        match timeout(LAST_ANSWERS, flush).await {
+        match timeout(LAST_ANSWERS, self.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(group = %self.group.name, %error, "answers may be lost"),
             Err(_) => warn!(group = %self.group.name, "answers may be lost: no flush in time"),
@@ -115,6 +135,16 @@ impl Worker {
             abandoned: before.held() - finished - released,
         }
     }
+}
+
+/// What comes next.
+enum Next {
+    /// For a run of this era.
+    Taken(Delivery, u64),
+    /// The subscription is broken.
+    Ended,
+    /// Of the circuit breaker.
+    Changed(Change),
 }
 
 /// Tells the probe if the engine ends by a panic.

@@ -17,7 +17,8 @@ use crate::settle::{Failed, Settlement};
 use crate::transport::GroupName;
 
 /// An in-process bus whose clock stands still until it is moved, and which knows when all has
-/// settled. Only retries, leases and delays follow its clock: a handler may do real I/O.
+/// settled. Only retries, leases and delays follow its clock: a handler may do real I/O. Circuit
+/// breakers are off.
 #[derive(Debug)]
 pub struct TestBus {
     memory: Memory,

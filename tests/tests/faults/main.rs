@@ -20,6 +20,7 @@ mod ledger;
 mod load;
 mod process;
 
+mod breaker;
 mod consumer;
 mod process_killed;
 mod reconnect;
