@@ -25,7 +25,8 @@ pub trait Codec: 'static {
 pub struct CodecError {
     /// The path of the bad field, such as `lines[2].price`, where the format has paths.
     pub path: Option<String>,
-    /// What the format's own library says; part of this error's own text.
+    /// What the format's own library says, without the values of the event; part of this error's own
+    /// text.
     pub error: Box<dyn Error + Send + Sync>,
 }
 
@@ -71,9 +72,29 @@ impl Codec for Json {
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
         // Tracking the path costs time on every field, so only a failure is decoded again with it.
         serde_json::from_slice(bytes).map_err(|error| match json_path::<T>(bytes) {
-            Some((path, error)) => CodecError::new(Some(path), error),
-            None => CodecError::new(None, error),
+            Some((path, error)) => CodecError::new(Some(path), without_value(error)),
+            None => CodecError::new(None, without_value(error)),
         })
+    }
+}
+
+/// How serde begins what it says of a value that does not fit; then it quotes the value.
+const QUOTES: [&str; 5] =
+    ["invalid type", "invalid value", "invalid length", "unknown variant", "unknown field"];
+
+/// The same without what it quotes: errors are logged and kept, and what an event holds is not to
+/// be read there.
+fn without_value(error: serde_json::Error) -> Box<dyn Error + Send + Sync> {
+    let text = error.to_string();
+    // What stands in the type is named, and not what stands in the bytes.
+    let is_free = ["missing field", "duplicate field"].iter().any(|start| text.starts_with(start));
+    if !error.is_data() || is_free {
+        return error.into();
+    }
+    let said = QUOTES.iter().find(|start| text.starts_with(**start));
+    match (said, text.rsplit_once(", expected ")) {
+        (Some(said), Some((_, expected))) => format!("{said}, expected {expected}").into(),
+        _ => format!("does not fit at line {} column {}", error.line(), error.column()).into(),
     }
 }
 

@@ -258,6 +258,42 @@ fn a_decode_error_names_the_field() {
     assert!(error.to_string().contains("recursion limit"), "{error}");
 }
 
+#[derive(Debug, Deserialize)]
+enum Currency {
+    Euro,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Paid {
+    _cents: u32,
+    _currency: Currency,
+    #[serde(deserialize_with = "refused")]
+    _card: (),
+}
+
+fn refused<'de, D: serde::Deserializer<'de>>(from: D) -> Result<(), D::Error> {
+    let card = String::deserialize(from)?;
+    Err(serde::de::Error::custom(format!("no card like {card}, expected 5105")))
+}
+
+#[test]
+fn a_decode_error_quotes_no_value() {
+    for (json, says) in [
+        (r#"{"_cents":"5105"}"#, "at `_cents`: invalid type, expected u32 at line 1 column 16"),
+        (r#"{"_cents":"a, expected 5105"}"#, "at `_cents`: invalid type, expected u32 at line 1"),
+        (r#"{"_cents":-5105}"#, "at `_cents`: invalid value, expected u32 at line 1"),
+        (r#"{"_currency":"5105"}"#, "at `_currency`: unknown variant, expected `Euro`"),
+        (r#"{"more":5105}"#, "at `more`: unknown field, expected one of `_cents`"),
+        (r#"{"_card":"5105"}"#, "at `_card`: does not fit at line 1"),
+        (r#"{"_cents":1}"#, "missing field `_currency`"),
+        (r#"{"_cents":1,"_cents":1}"#, "duplicate field `_cents`"),
+    ] {
+        let error = Json::decode::<Paid>(json.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(says) && !error.contains("5105"), "{json}: {error}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_header_that_is_taken_can_travel(name in "\\PC{0,12}|[a-zA-Z-]{1,12}", value in any::<String>()) {

@@ -5,12 +5,11 @@ use std::fmt;
 use std::num::ParseIntError;
 use std::process;
 use std::str::FromStr;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus_core::prelude::*;
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio::runtime::Handle;
 
 /// Something to do.
 #[derive(Clone, Debug, Serialize, Deserialize, Event)]
@@ -31,13 +30,57 @@ pub enum Does {
     Block(u64),
     /// Ends the process at once.
     Abort,
+    /// Never ends.
+    Hang,
+    /// Fails each time.
+    Fail,
     /// Fails the first time.
     FailFirst,
     /// Fails for good.
     Reject,
     /// Fails for good until it comes back from the dead letters.
     RejectUntilRedriven,
+    /// Fails for good after so many milliseconds.
+    RejectAfter(u64),
+    /// Fails for good with a text of so many bytes.
+    RejectWith(usize),
+    /// Fails for good with [`SECRET`] in its text.
+    Leak,
+    /// Panics.
+    Panic,
+    /// Fails with an error that panics when it is dropped.
+    PanicInDrop,
+    /// Fails with an error that has no text but panics.
+    PanicInText,
+    /// Publishes an [`Echo`], and does this then.
+    Echo(Then),
+    /// Publishes the job that follows on it, which does the same.
+    Again,
+    /// Tells how many tasks its process has.
+    Measure,
 }
+
+/// What a run does after its echo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Then {
+    /// Fails the first time.
+    FailFirst,
+    /// Ends the process the first time.
+    AbortFirst,
+    /// Fails for good.
+    Reject,
+}
+
+/// What a run leaves behind.
+#[derive(Clone, Debug, Serialize, Deserialize, Event)]
+#[event(subject = "echoes.heard")]
+pub struct Echo {
+    /// The job's.
+    pub number: u32,
+}
+
+/// What nobody but a handler may see.
+pub const SECRET: &str = "5105-1051-0510-5100";
 
 /// What happened to a run, as a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +97,11 @@ pub enum Note {
         /// Of this job.
         number: u32,
     },
+    /// It has measured its process.
+    Measured {
+        /// Tasks of its runtime that live.
+        tasks: usize,
+    },
 }
 
 impl fmt::Display for Note {
@@ -61,6 +109,7 @@ impl fmt::Display for Note {
         match self {
             Self::Begun { number, attempt } => write!(f, "begun {number} {attempt}"),
             Self::Ended { number } => write!(f, "ended {number}"),
+            Self::Measured { tasks } => write!(f, "measured {tasks}"),
         }
     }
 }
@@ -84,39 +133,50 @@ impl FromStr for Note {
                 Ok(Self::Begun { number: number.parse()?, attempt: attempt.parse()? })
             }
             ["ended", number] => Ok(Self::Ended { number: number.parse()? }),
+            ["measured", tasks] => Ok(Self::Measured { tasks: tasks.parse()? }),
             _ => Err(NoNote),
         }
     }
 }
 
 /// Does jobs, and tells of each run.
-struct Work<T>(T);
+struct Work<T> {
+    tell: T,
+    /// In place of what the job says.
+    does: Option<Does>,
+}
 
 impl<T: Fn(Note) + Send + Sync + 'static> Handler<Job> for Work<T> {
     async fn handle(&self, job: Job, ctx: Context) -> HandlerResult {
         let (number, attempt) = (job.number, ctx.attempt());
-        (self.0)(Note::Begun { number, attempt });
-        match job.does {
-            Does::Sleep(time) => sleep(Duration::from_millis(time)).await,
-            Does::Block(time) => block(Duration::from_millis(time)),
-            Does::Abort => process::abort(),
-            Does::FailFirst if attempt == 1 => return Err(HandlerError::retry("as it was told")),
-            Does::FailFirst => {}
-            Does::RejectUntilRedriven if ctx.redrives() > 0 => {}
-            Does::Reject | Does::RejectUntilRedriven => {
-                return Err(HandlerError::reject("as it was told"));
+        (self.tell)(Note::Begun { number, attempt });
+        match self.does.unwrap_or(job.does) {
+            Does::Measure => {
+                let tasks = Handle::current().metrics().num_alive_tasks();
+                (self.tell)(Note::Measured { tasks });
             }
+            Does::Again => drop(ctx.publish(&Job { number: number + 1, ..job }).await?),
+            Does::Echo(then) => {
+                ctx.publish(&Echo { number }).await?;
+                then.act(attempt)?;
+            }
+            Does::RejectUntilRedriven if ctx.redrives() > 0 => {}
+            does => does.act(attempt).await?,
         }
-        (self.0)(Note::Ended { number });
+        (self.tell)(Note::Ended { number });
         Ok(())
     }
 }
 
-fn block(time: Duration) {
-    let never = Mutex::new(());
-    let guard = never.lock().unwrap_or_else(PoisonError::into_inner);
-    let waited = Condvar::new().wait_timeout_while(guard, time, |()| true);
-    drop(waited);
+impl Then {
+    fn act(self, attempt: u32) -> HandlerResult {
+        match self {
+            Self::FailFirst if attempt == 1 => Err(HandlerError::retry("as it was told")),
+            Self::AbortFirst if attempt == 1 => process::abort(),
+            Self::Reject => Err(HandlerError::reject("as it was told")),
+            Self::FailFirst | Self::AbortFirst => Ok(()),
+        }
+    }
 }
 
 /// The service `jobs`, whose handlers do every job once each. Most of what the tests let it do fails,
@@ -143,10 +203,21 @@ impl Jobs {
         handler: &str,
         tell: impl Fn(Note) + Send + Sync + 'static,
     ) -> Service {
+        self.doing(service, handler, None, tell)
+    }
+
+    /// One handler more, which may do something else than what jobs say.
+    pub fn doing(
+        &self,
+        service: Service,
+        handler: &str,
+        does: Option<Does>,
+        tell: impl Fn(Note) + Send + Sync + 'static,
+    ) -> Service {
         let (concurrency, retry) = (self.concurrency, self.retry);
         let tune = move |options: Options| {
             options.concurrency(concurrency).retry(retry).breaker(Breaker::off())
         };
-        service.on(handler, Work(tell)).tune(handler, tune)
+        service.on(handler, Work { tell, does }).tune(handler, tune)
     }
 }

@@ -54,7 +54,10 @@ impl Leases {
             let run = now.saturating_duration_since(since);
             if run < self.timeout {
                 if connected && now >= held.renewed + self.lease / RENEW {
-                    held.renewed = now;
+                    // One that is over may be somebody else's, until it comes again.
+                    if now < held.renewed + self.lease {
+                        held.renewed = now;
+                    }
                     self.orders.push(Order::Progress(held.arrival.reply.clone()));
                 }
             } else if run >= self.timeout.saturating_add(self.lease / LATE) {

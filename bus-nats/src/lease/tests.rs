@@ -106,7 +106,9 @@ fn a_run_is_renewed_up_to_its_time_out_then_noted_and_then_given_away() {
     let token = bench.yielded()[0];
     let now = bench.after(0);
     assert_eq!(bench.leases.begin(token, now), Ok(None));
-    assert_eq!(bench.renew(9_900), (0, vec![Order::Progress(reply(1, 1))]));
+    for at in [2_900, 5_800, 8_700, 9_900] {
+        assert_eq!(bench.renew(at), (0, vec![Order::Progress(reply(1, 1))]));
+    }
     assert_eq!(bench.renew(10_200), (0, vec![]), "its own answer is due");
     let noted = Order::Note(origin(1), Runs::new(1, None));
     assert_eq!(bench.renew(10_300), (1, vec![noted]));
@@ -114,6 +116,18 @@ fn a_run_is_renewed_up_to_its_time_out_then_noted_and_then_given_away() {
     assert!(!bench.leases.is_empty(), "up to the end of its lease an answer counts");
     assert_eq!(bench.renew(12_900), (0, vec![]));
     assert_eq!(bench.leases.ack(token).err(), Some(SettleError::Expired));
+}
+
+#[test]
+fn a_lease_that_was_over_is_not_had_again_by_a_late_sign_of_life() {
+    let mut bench = Bench::new();
+    bench.arrive(1, 1, 0);
+    let token = bench.yielded()[0];
+    let now = bench.after(0);
+    assert_eq!(bench.leases.begin(token, now), Ok(None));
+    assert_eq!(bench.renew(9_000), (0, vec![Order::Progress(reply(1, 1))]));
+    let now = bench.after(9_010);
+    assert_eq!(bench.leases.claim(token, now).err(), Some(SettleError::Expired));
 }
 
 #[test]

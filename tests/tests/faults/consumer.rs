@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::ledger::{Ledger, Runs};
 use crate::load::Load;
-use crate::{MILLISECOND, PATIENCE, connect, dead_letters, server};
+use crate::{MILLISECOND, PATIENCE, connect, dead_letters, injects, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_b10_a_deleted_consumer_comes_back_by_itself_and_nothing_is_lost() {
@@ -48,4 +48,5 @@ async fn fault_b10_a_deleted_consumer_comes_back_by_itself_and_nothing_is_lost()
     for worker in workers {
         assert_eq!(worker.stop().await.abandoned, 0);
     }
+    injects("fault_b10", &[("consumer deleted", 3)]);
 }

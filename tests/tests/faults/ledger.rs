@@ -28,6 +28,8 @@ pub(crate) struct Runs {
     pub(crate) all: Vec<Run>,
     /// When each job was done first.
     pub(crate) done: BTreeMap<u32, Instant>,
+    /// How many tasks a worker had, each time that it was asked.
+    pub(crate) tasks: Vec<usize>,
     /// How many runs each worker began, and when the last.
     begun: BTreeMap<Arc<str>, (usize, Instant)>,
     /// Where those stand that have not ended.
@@ -53,6 +55,7 @@ impl Runs {
                 }
                 self.done.entry(number).or_insert(now);
             }
+            Note::Measured { tasks } => self.tasks.push(tasks),
         }
     }
 
@@ -94,6 +97,17 @@ impl Ledger {
     pub(crate) fn of(&self, who: &str) -> impl Fn(Note) + Send + Sync + 'static {
         let (runs, who) = (self.0.clone(), Arc::from(who));
         move |note| runs.send_modify(|runs| runs.note(&who, note))
+    }
+
+    /// How many runs of a worker ended.
+    pub(crate) fn ended(&self, who: &str) -> u64 {
+        let ended = |runs: &Runs| runs.by(who).iter().filter(|run| run.ended.is_some()).count();
+        self.with(ended) as u64
+    }
+
+    /// Looks at them where they are.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&Runs) -> T) -> T {
+        look(&self.0.borrow())
     }
 
     pub(crate) fn runs(&self) -> Runs {

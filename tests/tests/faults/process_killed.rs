@@ -5,17 +5,12 @@ use std::time::Duration;
 use bus_core::prelude::*;
 use bus_core::settle::Reason;
 use tests::jobs::{Does, Job};
+use tests::manner::Manner;
 use tokio::time::{Instant, sleep};
 
 use crate::ledger::{Ledger, Runs};
-use crate::process::{Manner, Process};
-use crate::{MILLISECOND, PATIENCE, dead_letters, server};
-
-async fn publish(bus: &Bus, does: impl Fn(u32) -> Does, count: u32) -> Vec<u32> {
-    let jobs: Vec<_> = (0..count).map(|number| Job { number, does: does(number) }).collect();
-    assert!(bus.publish_all(&jobs).await.iter().all(Result::is_ok));
-    (0..count).collect()
-}
+use crate::process::Process;
+use crate::{MILLISECOND, PATIENCE, dead_letters, injects, publish, server};
 
 /// Jobs come in their order. What the survivor has not seen, and what stands before all of what it
 /// runs now, the killed one took along.
@@ -37,7 +32,7 @@ async fn fault_b1_what_a_killed_worker_held_comes_after_one_lease_and_only_runs_
         async move { Process::ready(&url, who, manner, &ledger).await }
     };
     let (killed, _survivor) = tokio::join!(start("killed"), start("survivor"));
-    let numbers = publish(&bus, |_| Does::Sleep(20), 1200).await;
+    let numbers = publish(&bus, 1200, |_| Does::Sleep(20)).await;
     ledger.until("a third", PATIENCE, |runs| runs.count("killed") > 200).await;
     killed.kill().await;
     let kill = Instant::now();
@@ -63,6 +58,7 @@ async fn fault_b1_what_a_killed_worker_held_comes_after_one_lease_and_only_runs_
     // What it had at work, and what it had done without the ack being sent.
     assert!(beyond <= 4 + 4, "{beyond} runs beyond the first");
     assert!(dead_letters(&transport).await.is_empty());
+    injects("fault_b1_what_a_killed_worker_held", &[("worker killed", 1)]);
 }
 
 const POISON: u32 = 100;
@@ -72,7 +68,7 @@ const ATTEMPTS: u32 = 3;
 async fn fault_c2_a_job_that_aborts_its_process_is_a_dead_letter_and_no_other_is() {
     let (server, transport, bus) = server().await;
     let does = |number| if number == POISON { Does::Abort } else { Does::Sleep(1) };
-    let mut numbers = publish(&bus, does, 300).await;
+    let mut numbers = publish(&bus, 300, does).await;
     numbers.retain(|number| *number != POISON);
     let ledger = Ledger::default();
     let manner = Manner { lease: SECOND, concurrency: 1, attempts: ATTEMPTS, ..Manner::default() };
@@ -112,4 +108,5 @@ async fn fault_c2_a_job_that_aborts_its_process_is_a_dead_letter_and_no_other_is
     let job: Job = serde_json::from_slice(&letter.envelope.payload).unwrap();
     assert_eq!((job.number, letter.reason), (POISON, Reason::Exhausted));
     assert_eq!((&*letter.failed.class, letter.failed.attempt), ("lost", ATTEMPTS));
+    injects("fault_c2", &[("process aborted", aborts)]);
 }

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::ledger::{Ledger, Runs};
-use crate::{MILLISECOND, PATIENCE, connect, kill, restart, server};
+use crate::{MILLISECOND, PATIENCE, connect, injects, kill, restart, server};
 
 const WORKERS: [&str; 3] = ["one", "two", "three"];
 const BACKLOG: u32 = 8000;
@@ -108,6 +108,7 @@ async fn fault_b12_no_worker_is_idle_after_a_restart_of_the_server() {
     ledger.has_done(&(0..BACKLOG).collect::<Vec<_>>(), PATIENCE).await;
     println!("{} ran again", ledger.runs().beyond_the_first());
     drop(running);
+    injects("fault_b12_after_a_restart", &[("server killed", 3)]);
 }
 
 /// All that they have asked for, the server has forgotten. None of them may wait for it.
@@ -135,6 +136,7 @@ async fn fault_b12_workers_that_had_nothing_to_do_begin_soon_after_a_restart() {
     }
     are_short(idles);
     drop(running);
+    injects("fault_b12_nothing_to_do", &[("server killed", 2)]);
 }
 
 /// How many clients a server has at once.
@@ -239,6 +241,7 @@ async fn fault_b12_no_worker_is_idle_after_its_connection_was_cut() {
     ledger.has_done(&(0..BACKLOG).collect::<Vec<_>>(), PATIENCE).await;
     println!("{} ran again", ledger.runs().beyond_the_first());
     drop(running);
+    injects("fault_b12_after_a_cut", &[("connection cut", 3 * WORKERS.len())]);
 }
 
 /// The servers are tried in any order: often enough that the dead one was the first.

@@ -3,18 +3,21 @@
 use std::process::Stdio;
 
 use bus_core::prelude::*;
+use tests::chaos::injected::Injected;
 use tests::jobs::{Does, Job};
+use tests::manner::Manner;
 use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::ledger::Ledger;
-use crate::process::{Manner, Process};
+use crate::process::Process;
 use crate::{MILLISECOND, PATIENCE, server};
 
 const JOBS: u32 = 600;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_d10_a_redrive_that_is_killed_again_and_again_loses_and_doubles_nothing() {
+    let injected = Injected::begin("fault_d10");
     let (server, _, bus) = server().await;
     let does = Does::RejectUntilRedriven;
     let jobs: Vec<_> = (0..JOBS).map(|number| Job { number, does }).collect();
@@ -37,6 +40,7 @@ async fn fault_d10_a_redrive_that_is_killed_again_and_again_loses_and_doubles_no
             break;
         }
         redriver.kill().await.unwrap();
+        injected.note("redrive killed");
         kills += 1;
     }
     let numbers: Vec<_> = (0..JOBS).collect();

@@ -5,10 +5,11 @@ use std::time::Duration;
 use bus_core::prelude::*;
 use bus_nats::dev_server::DevServer;
 use tests::jobs::{Does, Job};
+use tests::manner::Manner;
 use tokio::time::sleep;
 
 use crate::ledger::Ledger;
-use crate::process::{Manner, Process};
+use crate::process::Process;
 use crate::{MILLISECOND, PATIENCE, kill, restart, server};
 
 const DELAY: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::ledger::Ledger;
 use crate::load::Load;
-use crate::{MILLISECOND, PATIENCE, connect, server};
+use crate::{MILLISECOND, PATIENCE, connect, injects, server};
 
 const SLOW: u32 = 1_000_000;
 
@@ -36,4 +36,5 @@ async fn fault_b12_a_frozen_server_goes_on_and_what_runs_is_not_run_twice() {
     assert_eq!(runs.of(SLOW).len(), 1, "{:?}", runs.of(SLOW));
     let report = worker.stop().await;
     assert_eq!(report.abandoned, 0, "{report}");
+    injects("fault_b12_a_frozen_server", &[("server frozen", 1)]);
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::ledger::{Ledger, Runs};
 use crate::load::{Load, Published};
-use crate::{MILLISECOND, PATIENCE, connect, dead_letters, kill, restart, server};
+use crate::{MILLISECOND, PATIENCE, connect, dead_letters, injects, kill, restart, server};
 
 const GROUPS: [&str; 3] = ["work", "bill", "mail"];
 
@@ -131,4 +131,5 @@ async fn fault_b3_what_runs_is_not_run_again_beside_it_after_a_kill_of_the_serve
         assert_eq!(beside, 0, "{of:?}");
     }
     assert_eq!(worker.stop().await.abandoned, 0);
+    injects("fault_b3_after_a_kill_of_the_server", &[("server killed", 4)]);
 }

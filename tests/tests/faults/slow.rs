@@ -2,11 +2,12 @@
 
 use bus_core::prelude::*;
 use tests::jobs::{Does, Job};
+use tests::manner::Manner;
 use tokio::time::sleep;
 
 use crate::ledger::Ledger;
-use crate::process::{Manner, Process};
-use crate::{PATIENCE, server};
+use crate::process::Process;
+use crate::{PATIENCE, injects, server};
 
 /// One that waits and one that blocks the only thread of its process, each for more than three
 /// leases, while two workers compete.
@@ -44,4 +45,5 @@ async fn fault_b4_c4_a_run_that_outlasts_its_lease_is_the_only_one() {
         let (code, log) = worker.stop().await;
         assert!(code == Some(0) && log.contains(", 0 abandoned"), "{log}");
     }
+    injects("fault_b4_c4", &[("run outlasted its lease", 2)]);
 }

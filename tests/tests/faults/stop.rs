@@ -2,13 +2,14 @@
 
 use bus_core::prelude::*;
 use tests::jobs::{Does, Job};
+use tests::manner::Manner;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::ledger::Ledger;
-use crate::process::{Manner, Process};
-use crate::{PATIENCE, server};
+use crate::process::Process;
+use crate::{PATIENCE, injects, server};
 
 const STOPS: u32 = 5;
 
@@ -17,7 +18,7 @@ const STOPS: u32 = 5;
 const UNDONE: usize = 400;
 
 /// Publishes until it is told to end: when each job was sent.
-async fn publish(bus: Bus, ledger: Ledger, stop: watch::Receiver<bool>) -> Vec<Instant> {
+pub(crate) async fn publish(bus: Bus, ledger: Ledger, stop: watch::Receiver<bool>) -> Vec<Instant> {
     let mut sent = Vec::new();
     while !*stop.borrow() {
         let from = sent.len() as u32;
@@ -68,4 +69,5 @@ async fn fault_f1_stops_under_load_cost_nothing() {
     assert!(stopped.iter().any(|report| !report.contains(", 0 handed back")), "{stopped:?}");
     assert_eq!(beyond, 0);
     assert!(runs.all.iter().all(|run| run.attempt == 1));
+    injects("fault_f1_stops_under_load", &[("SIGTERM", STOPS as usize)]);
 }
