@@ -1,10 +1,9 @@
 //! Health as values.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use tokio::sync::watch;
-
-use super::error::StartError;
 
 /// The health of a service, to be served by whatever web server there is. Clones see the same.
 #[derive(Clone, Debug)]
@@ -84,7 +83,7 @@ impl Probe {
         self.state.send_modify(|state| state.phase = Phase::Over);
     }
 
-    pub(super) fn failed(&self, error: &StartError) {
+    pub(super) fn failed(&self, error: &impl Display) {
         self.unready("start", error.to_string());
         self.stopped();
     }

@@ -16,11 +16,23 @@ use bus_nats::dev_server::DevServer;
 use bus_nats::{NatsConfig, NatsTransport};
 use tokio::task::block_in_place;
 
+mod credit;
+mod crew;
 mod ledger;
 mod load;
 mod process;
 
+mod a_limits;
+mod a_publish;
+mod a_refused;
 mod consumer;
+mod e_auth;
+mod e_cluster;
+mod e_link;
+mod e_quorum;
+mod e_resources;
+mod e_tls;
+mod e_upgrade;
 mod process_killed;
 mod reconnect;
 mod retry;
