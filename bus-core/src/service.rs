@@ -214,7 +214,7 @@ impl Service {
     /// An error if anything had to be abandoned: a handler that blocks its thread also keeps tokio's
     /// runtime from ending, so that a `main` which only returns waits for the second signal.
     pub async fn run(self) -> Result<(), Error> {
-        let signal = signals::first()?;
+        let signal = signals::first().inspect_err(|error| self.probe.failed(error))?;
         let running = self.start().await?;
         let signal = signal.await;
         info!(signal, "stopping");

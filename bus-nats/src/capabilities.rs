@@ -9,6 +9,7 @@ use bus_core::transport::TransportError;
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
+use tracing::warn;
 
 use crate::config::Provision;
 use crate::connection::{ConnectError, Signals};
@@ -53,6 +54,16 @@ pub struct Capabilities {
     pub max_payload: usize,
     /// Whether the server can keep a message until its time.
     pub schedules: bool,
+}
+
+impl Capabilities {
+    /// Warns of what is missing.
+    pub(crate) fn tell(&self) {
+        if !self.schedules {
+            let version = self.version;
+            warn!(%version, "this server keeps no schedules: retries hold places among the deliveries, and no event can wait for its time; 2.14.3 can");
+        }
+    }
 }
 
 /// What the JetStream API says of itself; the client's own type does not read every version's.

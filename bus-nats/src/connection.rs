@@ -5,18 +5,19 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
-use tokio::sync::{broadcast, watch};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr};
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{info, warn};
 
 use crate::config::{Auth, ConfigError, NatsConfig};
-use crate::health::Condition;
 
+pub(crate) use self::signals::Signals;
+
+mod signals;
 mod tls;
 
-/// A server that is silent for three of these is given up.
-const PING: Duration = Duration::from_secs(5);
+/// A server that is silent for three of these is given up: less than 15 s, with what a busy machine
+/// adds.
+const PING: Duration = Duration::from_secs(4);
 
 /// The most between two tries to come back; the least is nothing ("full jitter"). With what a
 /// connection takes on a busy machine, nobody is away for 2 s longer than the server.
@@ -28,9 +29,6 @@ const FIRST_TRY: Duration = Duration::from_millis(100);
 
 /// How long one try may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
-
-/// Refusals that are kept for those who wait for an answer.
-const REFUSALS: usize = 256;
 
 /// Why there is no connection. No message holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -91,52 +89,6 @@ impl From<ConnectError> for bus_core::Error {
 impl From<ConfigError> for bus_core::Error {
     fn from(error: ConfigError) -> Self {
         Self::Connect(Box::new(error))
-    }
-}
-
-/// What the connection tells of itself.
-#[derive(Clone, Debug)]
-pub(crate) struct Signals {
-    pub(crate) health: Condition,
-    /// Counts the connections that were made.
-    pub(crate) connections: watch::Sender<u64>,
-    /// What the server did not permit, in its words.
-    pub(crate) refusals: broadcast::Sender<String>,
-}
-
-impl Signals {
-    pub(crate) fn new() -> Self {
-        Self {
-            health: Condition::ready(),
-            connections: watch::Sender::new(0),
-            refusals: broadcast::Sender::new(REFUSALS),
-        }
-    }
-
-    fn tell(&self, event: Event) {
-        match event {
-            Event::Connected => {
-                info!("connected");
-                self.health.up();
-                self.connections.send_modify(|count| *count += 1);
-            }
-            Event::Disconnected => self.down("the connection is lost"),
-            // We did that ourselves: there is no end to the tries to come back.
-            Event::Closed => info!("the connection is closed"),
-            Event::ServerError(ServerError::Other(text)) => {
-                warn!(text, "the server says");
-                // Nobody may be waiting, and that is no fault.
-                let _ = self.refusals.send(text);
-            }
-            Event::ServerError(error) => self.down(&error.to_string()),
-            Event::ClientError(error) => self.down(&error.to_string()),
-            other => info!(%other, "the connection says"),
-        }
-    }
-
-    fn down(&self, reason: &str) {
-        warn!(reason, "not connected");
-        self.health.down(reason);
     }
 }
 

@@ -2,6 +2,7 @@
 //! run at once. So a fast handler never waits for the network, and a slow one keeps nothing from
 //! its neighbours.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bus_core::sabotage::{Sabotage, planted};
@@ -17,6 +18,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// How often the pace is looked at.
 pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
+/// Over how long it is measured: handlers that began together end together, and one look would see
+/// all of them or none.
+const WINDOW: Duration = Duration::from_secs(1);
+
 /// What one consumer may send us.
 #[derive(Debug)]
 pub(crate) struct Credit {
@@ -30,8 +35,8 @@ pub(crate) struct Credit {
     /// Settled since the last look, which was then.
     settled: usize,
     looked: Instant,
-    /// Settled in a second, smoothed.
-    pace: f64,
+    /// When each look of the window began, and what was settled up to the next.
+    looks: VecDeque<(Instant, usize)>,
     /// The one who asks has been woken.
     woken: bool,
 }
@@ -40,7 +45,8 @@ impl Credit {
     pub(crate) fn new(concurrency: usize, lease: Duration, now: Instant) -> Self {
         let (least, ahead) = (concurrency.max(1), (lease / SHARE).min(LONGEST));
         let (held, asked, settled, woken) = (0, 0, 0, false);
-        Self { limit: least, least, ahead, held, asked, settled, looked: now, pace: 0.0, woken }
+        let (looked, looks) = (now, VecDeque::new());
+        Self { limit: least, least, ahead, held, asked, settled, looked, looks, woken }
     }
 
     /// How much to ask for now: not a little at a time while more is on its way, and one at least
@@ -88,14 +94,17 @@ impl Credit {
 
     /// Looks at the pace; says whether whoever asks is to be woken.
     pub(crate) fn look(&mut self, now: Instant) -> bool {
-        let since = now - self.looked;
-        if since < LOOK {
+        if now - self.looked < LOOK {
             return false;
         }
-        let latest = self.settled as f64 / since.as_secs_f64();
+        self.looks.push_back((self.looked, self.settled));
         (self.settled, self.looked) = (0, now);
-        self.pace = if latest > self.pace { latest } else { (self.pace + latest) / 2.0 };
-        let drained = (self.pace * self.ahead.as_secs_f64()) as usize;
+        while self.looks.len() > 1 && self.looks[0].0 + WINDOW < now {
+            self.looks.pop_front();
+        }
+        let settled: usize = self.looks.iter().map(|(_, settled)| settled).sum();
+        let pace = settled as f64 / (now - self.looks[0].0).as_secs_f64();
+        let drained = (pace * self.ahead.as_secs_f64()) as usize;
         self.limit = drained.min(MOST).max(self.least);
         if planted(Sabotage::Prefetch) {
             self.limit = MOST;
@@ -166,6 +175,21 @@ mod tests {
         assert!(drain(0, 3) < 1 << 30);
         assert_eq!((4..40).map(|look| drain(0, look)).last(), Some(16));
         assert!(credit.rests());
+    }
+
+    #[test]
+    fn runs_that_end_together_are_not_taken_for_a_faster_pace() {
+        let now = Instant::now();
+        let mut credit = Credit::new(4, LEASE, now);
+        for look in 1..100 {
+            // Four at once, each for two looks.
+            for _ in 0..(look % 2) * 4 {
+                credit.hold();
+                credit.settled();
+            }
+            credit.look(now + LOOK * look);
+            assert!(look < 10 || (18..=24).contains(&credit.limit), "{}", credit.limit);
+        }
     }
 
     #[test]

@@ -121,6 +121,12 @@ impl DevServer {
         Ok(())
     }
 
+    /// As [`restart`](Self::restart), with this version from now on: for tests of upgrades.
+    pub fn restart_version(&mut self, version: &str) -> Result<(), DevServerError> {
+        self.binary = find::installed(version)?;
+        self.restart()
+    }
+
     /// Sends a signal by its name, such as `STOP` or `CONT`.
     pub fn signal(&self, name: &str) -> Result<(), DevServerError> {
         let Some(pid) = self.pid() else { return Ok(()) };

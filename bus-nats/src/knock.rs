@@ -1,8 +1,10 @@
 //! Whether all that a member of a group will ask is permitted, found out before its first event:
 //! one who may not ack would run every event again and again, and look healthy.
 
-use async_nats::HeaderMap;
+use std::time::Duration;
+
 use async_nats::header::NATS_EXPECTED_STREAM;
+use async_nats::{HeaderMap, Request};
 use bus_core::transport::{GroupName, TransportError};
 use tokio::try_join;
 
@@ -20,16 +22,18 @@ const NO_EVENT: i64 = i64::MAX;
 const NO_STREAM: &str = "-";
 
 /// Both consumers have to answer; what else there is to be is made when it is needed. Nothing that
-/// is said here changes anything.
+/// is said here changes anything. Each answer may take so long, or as long as any.
 pub(crate) async fn knock(
     shared: &Shared,
     stream: &str,
     group: &GroupName,
+    within: Option<Duration>,
 ) -> Result<(), TransportError> {
+    let ask = |subject: String, text| ask(shared, subject, text, within);
     let consumer = async |stream: &str| {
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{group}");
         let ack = format!("$JS.ACK.{stream}.{group}.1.{NO_EVENT}.{NO_EVENT}.0.0");
-        let answers = try_join!(ask(shared, next, NO_REQUEST), ask(shared, ack, "+WPI"))?;
+        let answers = try_join!(ask(next, NO_REQUEST), ask(ack, "+WPI"))?;
         if answers == (true, true) {
             return Ok(());
         }
@@ -38,14 +42,14 @@ pub(crate) async fn knock(
         );
         Err(TransportError::Unavailable { reason })
     };
-    let store = |stream| ask(shared, own::subject(stream, &format!("{group}.none")), "");
-    let call = |verb| ask(shared, format!("$JS.API.STREAM.MSG.{verb}.{}", own::RUNS), NO_REQUEST);
+    let store = |stream| ask(own::subject(stream, &format!("{group}.none")), "");
+    let call = |verb| ask(format!("$JS.API.STREAM.MSG.{verb}.{}", own::RUNS), NO_REQUEST);
     try_join!(
         consumer(stream),
         consumer(own::COPIES),
         store(own::RUNS),
         store(own::LETTERS),
-        ask(shared, own::later(&format!("{group}.none")), ""),
+        ask(own::later(&format!("{group}.none")), ""),
         call("GET"),
         call("DELETE"),
     )?;
@@ -53,11 +57,18 @@ pub(crate) async fn knock(
 }
 
 /// Whether somebody answers, if we may ask.
-async fn ask(shared: &Shared, subject: String, text: &'static str) -> Result<bool, TransportError> {
+async fn ask(
+    shared: &Shared,
+    subject: String,
+    text: &'static str,
+    within: Option<Duration>,
+) -> Result<bool, TransportError> {
     let mut refusals = shared.signals.refusals.subscribe();
     let mut nowhere = HeaderMap::new();
     nowhere.insert(NATS_EXPECTED_STREAM, NO_STREAM);
-    let request = shared.client().request_with_headers(subject.clone(), nowhere, text.into());
+    let request = Request::new().headers(nowhere).payload(text.into());
+    let request = if within.is_some() { request.timeout(within) } else { request };
+    let request = shared.client().send_request(subject.clone(), request);
     tokio::select! {
         answer = request => Ok(answer.is_ok()),
         reason = refused_or_deaf(&mut refusals, &subject) => {

@@ -146,7 +146,7 @@ impl Message<'_> {
         if !shared.may_look() {
             return Ok(missing);
         }
-        match topology::find(&shared.context, &self.subject).await {
+        match topology::find(&shared.hasty, &self.subject).await {
             Ok(Some(name)) => {
                 let reason = format!("the stream `{name}` has no leader");
                 Ok(TransportError::Unavailable { reason })

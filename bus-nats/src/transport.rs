@@ -1,20 +1,23 @@
 //! The transport: one connection, on a thread of its own.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_nats::Client;
 use async_nats::connection::State;
+use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::{self, Context};
 use async_trait::async_trait;
 use bus_core::answer::Answer;
 use bus_core::operator::Operator;
-use bus_core::transport::{Deliveries, Group, Health, Plan, Survey, Transport, TransportError};
+use bus_core::transport::{
+    Deliveries, Group, GroupName, Health, Plan, Survey, Transport, TransportError,
+};
 use bus_core::{Envelope, EventId};
 use tokio::sync::{OnceCell, watch};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
-use tracing::warn;
 
 use crate::acks::Acks;
 use crate::capabilities::{self, Capabilities, Version};
@@ -24,12 +27,16 @@ use crate::deliveries::Member;
 use crate::engine::Engine;
 use crate::headers::Writer;
 use crate::knock::knock;
+use crate::lock::lock;
 use crate::refusals::permitted;
 use crate::topology::domains::Domains;
 use crate::topology::floor::Floors;
 use crate::{delay, health, publish};
 
 mod provide;
+
+/// How long an answer may take to those who will ask again.
+pub(crate) const HASTE: Duration = Duration::from_secs(1);
 
 /// A lease that is shorter could end between two signs of life.
 const SHORTEST_LEASE: Duration = Duration::from_millis(100);
@@ -55,11 +62,16 @@ pub struct NatsTransport(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) context: Context,
+    /// For those who will ask again: a cluster without a leader gives no answer at all, and who
+    /// waits for one misses the leader.
+    pub(crate) hasty: Context,
     pub(crate) acks: Arc<Acks>,
     pub(crate) headers: Writer,
     pub(crate) signals: Signals,
     pub(crate) floors: Floors,
     domains: Domains,
+    /// Groups that were joined once.
+    joined: Mutex<BTreeSet<GroupName>>,
     client: Client,
     config: NatsConfig,
     capabilities: Capabilities,
@@ -81,16 +93,15 @@ impl NatsTransport {
         let provision = config.provision;
         let detect = async move { capabilities::detect(&asked, &told, provision, deadline).await };
         let capabilities = engine.run(detect).await.ok_or(ConnectError::Ended)??;
-        if !capabilities.schedules {
-            let version = capabilities.version;
-            warn!(%version, "this server keeps no schedules: retries hold places among the deliveries, and no event can wait for its time; 2.14.3 can");
-        }
+        capabilities.tell();
         let told = signals.clone();
         let open = async move {
             let (acks, inbox) = Acks::open(&made).await?;
-            Some((acks, inbox, jetstream::new(made)))
+            let hasty = ContextBuilder::new().timeout(HASTE).build(made.clone());
+            Some((acks, inbox, jetstream::new(made), hasty))
         };
-        let (acks, inbox, context) = engine.run(open).await.flatten().ok_or(ConnectError::Ended)?;
+        let (acks, inbox, context, hasty) =
+            engine.run(open).await.flatten().ok_or(ConnectError::Ended)?;
         engine.spawn(Arc::clone(&acks).listen(inbox, told));
         let state = client.clone();
         let is_up = move || state.connection_state() == State::Connected;
@@ -101,7 +112,9 @@ impl NatsTransport {
             floors: Floors::default(),
             domains: Domains::default(),
             own: OnceCell::new(),
+            hasty,
             context,
+            joined: Mutex::default(),
             signals,
             client,
             config,
@@ -181,8 +194,10 @@ impl Transport for NatsTransport {
 
     async fn subscribe(&self, mut group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
         group.lease = group.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE);
-        let (stream, made) = permitted(&self.0.signals, self.0.join(&group)).await??;
-        knock(&self.0, &stream.name, &group.name).await?;
+        let again = lock(&self.0.joined).contains(&group.name);
+        let (stream, made) = permitted(&self.0.signals, self.0.join(&group, again)).await??;
+        knock(&self.0, &stream.name, &group.name, again.then_some(HASTE)).await?;
+        lock(&self.0.joined).insert(group.name.clone());
         Ok(Box::new(Member::start(&self.0, group, stream.name, made)))
     }
 

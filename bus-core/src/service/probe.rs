@@ -1,12 +1,10 @@
 //! Health as values.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Display};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-use super::error::StartError;
 
 /// The health of a service, to be served by whatever web server there is. Clones see the same.
 #[derive(Clone, Debug)]
@@ -96,7 +94,7 @@ impl Probe {
         self.state.send_modify(|state| state.phase = Phase::Over);
     }
 
-    pub(super) fn failed(&self, error: &StartError) {
+    pub(super) fn failed(&self, error: &impl Display) {
         self.unready("start", error.to_string());
         self.stopped();
     }
@@ -144,7 +142,7 @@ impl State {
     }
 }
 
-impl fmt::Display for Open {
+impl Display for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pause = self.next.saturating_duration_since(Instant::now());
         match pause.as_millis().div_ceil(1000) {

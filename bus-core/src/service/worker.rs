@@ -22,7 +22,7 @@ mod breaker;
 
 /// How long a broken subscription waits before it is made again; doubles up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LAST_PAUSE: Duration = Duration::from_secs(2);
+const LAST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long answers may take once all runs have ended or were cut.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);

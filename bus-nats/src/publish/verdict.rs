@@ -41,13 +41,16 @@ pub(super) fn judge(fate: Fate) -> Result<u64, Verdict> {
 fn by_code(code: u64, reason: String) -> Verdict {
     match code {
         10071 => Verdict::Before,
-        // Unavailable, out of resources, too many requests, and the same id being stored already.
-        // Also another message on the subject, whose fate is open.
-        10008 | 10023 | 10158 | 10164 | 10167 | 10176 | 10210 | 10211 => {
+        // Unavailable, too many requests, and the same id being stored already. Also another message
+        // on the subject, whose fate is open.
+        10008 | 10158 | 10164 | 10167 | 10176 | 10210 | 10211 => {
             Verdict::Again(TransportError::Unavailable { reason })
         }
-        // The stream's limits with `discard: new`, its largest message, and the store's own limit.
-        10047 | 10054 | 10077 => Verdict::Final(TransportError::Full { reason }),
+        // The stream's limits with `discard: new`, its largest message, and the limits of the account,
+        // of the server, and of its store.
+        10002 | 10023 | 10028 | 10047 | 10054 | 10077 => {
+            Verdict::Final(TransportError::Full { reason })
+        }
         _ => Verdict::Final(TransportError::Unsupported { reason }),
     }
 }
@@ -59,13 +62,13 @@ mod tests {
     #[test]
     fn every_code_means_one_thing() {
         let verdict = |code| by_code(code, "x".to_owned());
-        for code in [10008, 10023, 10158, 10167] {
+        for code in [10008, 10158, 10167] {
             assert!(
                 matches!(verdict(code), Verdict::Again(TransportError::Unavailable { .. })),
                 "{code}"
             );
         }
-        for code in [10047, 10054, 10077] {
+        for code in [10002, 10023, 10028, 10047, 10054, 10077] {
             assert!(matches!(verdict(code), Verdict::Final(TransportError::Full { .. })), "{code}");
         }
         // Headers that this server does not know, and everything that is new.

@@ -42,12 +42,8 @@ impl Pull {
             Some(_) if self.old => {}
             Some(StatusCode::NO_RESPONDERS) => {
                 self.give_up(usize::MAX);
-                self.look_once();
-                self.not_before = self.trouble.again();
-                if self.not_before.is_none() {
-                    let reason = "nobody answers: the consumer is deleted, or has no leader";
-                    return Err(End::Broken(reason.to_owned()));
-                }
+                let reason = "nobody answers: the consumer is deleted, or has no leader";
+                self.not_before = Some(self.nobody(reason)?);
             }
             Some(status) => self.status(status, &message)?,
         }

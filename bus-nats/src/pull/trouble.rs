@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{End, Pull};
+use crate::health;
+use crate::lane::Lane;
 use crate::lease::Kind;
 use crate::poison;
 
@@ -14,7 +16,8 @@ use crate::poison;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
-/// So long nothing may work while we are connected, until the group is told.
+/// So long nothing may work while we are connected, until it is told; and how often it is asked
+/// whether the consumer is gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Since when nothing works.
@@ -22,15 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Trouble {
     since: Option<Instant>,
     pause: Option<Duration>,
+    /// When it was asked last whether the consumer is gone.
+    looked: Option<Instant>,
+    told: Option<health::Trouble>,
 }
 
 impl Trouble {
-    pub(super) fn is_over(&self) -> bool {
-        self.since.is_none()
-    }
-
     pub(super) fn over(&mut self) {
-        *self = Self::default();
+        if self.since.is_some() {
+            *self = Self::default();
+        }
     }
 
     /// Once more: when to try again, or nothing if it has been too often.
@@ -57,12 +61,32 @@ impl Pull {
         }
     }
 
-    /// Perhaps the consumer is gone, and not only without a leader; asked once, for many may ask now.
-    pub(super) fn look_once(&self) {
-        if self.trouble.is_over() {
+    /// Nobody answers for the consumer: when to ask again. A cluster that has no leader has one
+    /// again some time, and who waits for it is there at once; so it is only told that we wait,
+    /// where it can be known that the consumer is not gone.
+    pub(super) fn nobody(&mut self, reason: &str) -> Result<Instant, End> {
+        let now = Instant::now();
+        // Many may ask now.
+        if self.trouble.looked.is_none_or(|looked| now >= looked + PATIENCE) {
+            self.trouble.looked = Some(now);
             let (lane, kind, stream) = (Arc::clone(&self.lane), self.kind, self.stream.clone());
             self.lane.go(async move { lane.look(kind, &stream).await });
         }
+        if let Some(time) = self.trouble.again() {
+            return Ok(time);
+        }
+        if !self.lane.shared.may_look() {
+            return Err(End::Broken(reason.to_owned()));
+        }
+        let Lane { shared, .. } = &*self.lane;
+        let (group, stream) = (self.lane.name(), &self.stream);
+        let what = || format!("{group} of the stream {stream}");
+        let tell = || {
+            warn!(%group, stream, reason, "nothing comes");
+            shared.signals.health.trouble(what(), reason.to_owned())
+        };
+        self.trouble.told.get_or_insert_with(tell);
+        Ok(now + LAST_PAUSE)
     }
 
     /// While there is no connection it is no wonder, and what was asked on many inboxes would be
@@ -73,8 +97,6 @@ impl Pull {
             return Ok(());
         }
         debug!(group = %self.lane.name(), "the server is silent, it is asked anew");
-        self.look_once();
-        let again = self.trouble.again();
-        Err(again.map_or_else(|| End::Broken("the server is silent".to_owned()), |_| End::Again))
+        Err(self.nobody("the server is silent").map_or_else(|end| end, |_| End::Again))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::Context;
 use bus_core::transport::{Group, Plan, Survey, TransportError};
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -22,9 +23,17 @@ pub(super) type Joined = (Stream, Option<(Extent, OffsetDateTime)>);
 impl Shared {
     /// The stream of a domain, made or compared as the configuration says.
     pub(crate) async fn stream(&self, domain: &str) -> Result<Option<Stream>, TransportError> {
+        self.stream_by(&self.context, domain).await
+    }
+
+    async fn stream_by(
+        &self,
+        context: &Context,
+        domain: &str,
+    ) -> Result<Option<Stream>, TransportError> {
         let NatsConfig { provision, streams, .. } = &self.config;
         let schedules = self.has_schedules();
-        topology::stream(&self.context, domain, *provision, streams, schedules).await
+        topology::stream(context, domain, *provision, streams, schedules).await
     }
 
     /// Makes the stream that is to take a subject, where that is ours to do and can be done now.
@@ -44,39 +53,40 @@ impl Shared {
             return delay::provide(self, domain, subject).await;
         }
         if own::is(subject) {
-            return self.own_streams().await.map(Some);
+            return self.own_streams(&self.context).await.map(Some);
         }
         let domain = subject.split('.').next().unwrap_or(subject);
         Ok(self.stream(domain).await?.map(drop))
     }
 
-    async fn own_streams(&self) -> Result<(), TransportError> {
+    async fn own_streams(&self, context: &Context) -> Result<(), TransportError> {
         let NatsConfig { provision, streams, .. } = &self.config;
-        own::streams(&self.context, *provision, streams, self.has_schedules()).await
+        own::streams(context, *provision, streams, self.has_schedules()).await
     }
 
     /// Joins both consumers of a group; says which stream, and since when there is the one of its
-    /// events, where that may be asked.
-    pub(super) async fn join(&self, group: &Group) -> Result<Joined, TransportError> {
-        let stream = self.stream(group.filter.domain()).await?;
+    /// events, where that may be asked. One that joins `again` will do so until it is done.
+    pub(super) async fn join(&self, group: &Group, again: bool) -> Result<Joined, TransportError> {
+        let context = if again { &self.hasty } else { &self.context };
+        let stream = self.stream_by(context, group.filter.domain()).await?;
         let none = || TransportError::NoStream { subject: group.filter.to_string() };
         let stream = stream.ok_or_else(none)?;
         let NatsConfig { provision, streams, .. } = &self.config;
         let Some(extent) = stream.extent else { return Ok((stream, None)) };
-        self.own.get_or_try_init(|| self.own_streams()).await?;
+        self.own.get_or_try_init(|| self.own_streams(context)).await?;
         let copies = Wanted::copies(&stream.name, group, streams.max_ack_pending);
-        let found = consumer::info(&self.context, own::COPIES, &group.name).await?;
+        let found = consumer::info(context, own::COPIES, &group.name).await?;
         if found.is_none() {
             // A new group; or the stream was deleted, and its consumers with it.
-            self.own_streams().await?;
+            self.own_streams(context).await?;
         }
-        copies.join(&self.context, found, *provision).await?;
+        copies.join(context, found, *provision).await?;
         let mut events = Wanted::events(&stream.name, group, streams.max_ack_pending);
-        let found = consumer::info(&self.context, &stream.name, &group.name).await?;
+        let found = consumer::info(context, &stream.name, &group.name).await?;
         if found.is_none() {
             events = events.resume(self.floors.resume(&group.name, extent))?;
         }
-        let info = events.join(&self.context, found, *provision).await?;
+        let info = events.join(context, found, *provision).await?;
         self.floors.saw(&group.name, extent, &info);
         Ok((stream, Some((extent, info.created))))
     }
@@ -91,7 +101,7 @@ impl Shared {
                 survey.uncovered.push(filter.clone());
             }
         }
-        self.own_streams().await?;
+        self.own_streams(&self.context).await?;
         survey.groups = operator::groups(self, plan).await?;
         Ok(survey)
     }

@@ -24,22 +24,32 @@ keyUsage = critical,keyCertSign
 basicConstraints = critical,CA:FALSE
 extendedKeyUsage = serverAuth
 subjectAltName = DNS:localhost,IP:127.0.0.1,IP:::1
+[elsewhere]
+basicConstraints = critical,CA:FALSE
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:elsewhere.example.com
 [client]
 basicConstraints = critical,CA:FALSE
 extendedKeyUsage = clientAuth
 END
+
+end=21200101000000Z
 
 # make <name> <kind> <how to sign>
 make() {
   openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -subj "/CN=$1" \
     -keyout "$1.key" -out "$work/$1.csr"
   openssl ca -batch -notext -config "$work/ca.cnf" -extensions "$2" -in "$work/$1.csr" \
-    -out "$1.pem" -startdate 20200101000000Z -enddate 21200101000000Z "${@:3}"
+    -out "$1.pem" -startdate 20200101000000Z -enddate $end "${@:3}"
 }
 
 make root root -selfsign -keyfile root.key
 make other-root root -selfsign -keyfile other-root.key
 make server server -cert root.pem -keyfile root.key
+make renewed server -cert root.pem -keyfile root.key
+make elsewhere elsewhere -cert root.pem -keyfile root.key
 make client client -cert root.pem -keyfile root.key
+end=20210101000000Z
+make expired server -cert root.pem -keyfile root.key
 # Nothing is signed with them again.
 rm root.key other-root.key

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ::nkeys::KeyPair;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bus_core::transport::{Health, Transport};
 use bus_nats::ConfigError;
 use serde_json::{Value, json};
 
@@ -77,23 +78,49 @@ fn credentials(server: &DevServer, name: &str, token: &str, seed: &str) -> PathB
     path
 }
 
+/// The file of a user, signed by an account.
+fn user(server: &DevServer, me: &KeyPair, by: &KeyPair, expires: u64) -> Auth {
+    let claims = json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 });
+    let token = token(me, by, expires, claims);
+    Auth::Credentials(credentials(server, "me.creds", &token, &me.seed().unwrap()))
+}
+
+/// So many seconds from now, as tokens say it.
+fn from_now(seconds: u64) -> u64 {
+    let time = SystemTime::now() + Duration::from_secs(seconds);
+    time.duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[tokio::test]
+async fn fault_e5_credentials_that_expire_are_what_health_says_and_are_not_tried_in_a_hot_loop() {
+    let (account, me) = (KeyPair::new_account(), KeyPair::new_user());
+    let server = server(&account);
+    let auth = user(&server, &me, &account, from_now(3));
+    let transport = NatsTransport::connect(NatsConfig { auth, ..config(&server) }).await.unwrap();
+    Bus::new(transport.clone()).publish(&Placed {}).await.unwrap();
+    let refused =
+        |health: &Health| matches!(health, Health::Unready { reason } if reason.contains("uthori"));
+    let mut health = transport.health();
+    timeout(Duration::from_secs(10), health.wait_for(refused)).await.unwrap().unwrap();
+    let tries = || {
+        let log = fs::read_to_string(server.folder().join("server.log")).unwrap();
+        log.matches("authentication error").count()
+    };
+    let before = tries();
+    sleep(Duration::from_secs(3)).await;
+    let more = tries() - before;
+    assert!((1..=20).contains(&more), "{more} tries in 3 s");
+}
+
 #[tokio::test]
 async fn a_user_is_known_by_a_credentials_file() {
     let (account, me) = (KeyPair::new_account(), KeyPair::new_user());
     let server = server(&account);
-    let user = |by: &KeyPair, expires| {
-        let claims = json!({
-            "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1,
-        });
-        let token = token(&me, by, expires, claims);
-        Auth::Credentials(credentials(&server, "me.creds", &token, &me.seed().unwrap()))
-    };
+    let user = |by: &KeyPair, expires| user(&server, &me, by, expires);
     publishes(NatsConfig { auth: user(&account, 0), ..config(&server) }).await;
     refused(&server, user(&account, 2)).await;
     refused(&server, user(&KeyPair::new_account(), 0)).await;
-    let soon = SystemTime::now() + Duration::from_secs(60);
-    let soon = soon.duration_since(UNIX_EPOCH).unwrap().as_secs();
-    publishes(NatsConfig { auth: user(&account, soon), ..config(&server) }).await;
+    publishes(NatsConfig { auth: user(&account, from_now(60)), ..config(&server) }).await;
 
     for (name, token, seed) in [("no-seed.creds", "a.b.c", "s3cr3t"), ("empty.creds", "", "")] {
         let auth = Auth::Credentials(credentials(&server, name, token, seed));

@@ -104,8 +104,8 @@ impl Drop for Account {
     }
 }
 
-/// The target folder that this program was built into.
-pub(super) fn target() -> io::Result<PathBuf> {
+/// The target folder that this program was built into: the nearest one that cargo has marked.
+fn target() -> io::Result<PathBuf> {
     let program = env::current_exe()?;
     let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").is_file();
     let folder = program.ancestors().find(marked).map(Path::to_owned);

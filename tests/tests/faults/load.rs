@@ -36,12 +36,22 @@ impl Load {
         pause: Duration,
         does: impl Fn(u32) -> Does + Send + 'static,
     ) -> Self {
+        Self::from(0, bus, pause, does)
+    }
+
+    /// The same from another number on.
+    pub(crate) fn from(
+        first: u32,
+        bus: &Bus,
+        pause: Duration,
+        does: impl Fn(u32) -> Does + Send + 'static,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (bus, mut task) = (bus.clone(), JoinSet::new());
         task.spawn(async move {
             let (mut publishes, mut ticks) = (JoinSet::new(), interval(pause));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            for number in 0.. {
+            for number in first.. {
                 ticks.tick().await;
                 if *stopped.borrow() {
                     break;
