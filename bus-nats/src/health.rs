@@ -1,13 +1,14 @@
 //! Whether the transport can do its work, and what keeps it from it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bus_core::sabotage::{Sabotage, planted};
 use bus_core::transport::Health;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::lock::lock;
 
@@ -18,6 +19,8 @@ pub(crate) struct Condition(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     tell: watch::Sender<Health>,
+    /// Whether a publish found no answer; read for each that does.
+    unanswered: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -25,6 +28,8 @@ struct Inner {
 struct State {
     /// Why there is no connection.
     down: Option<String>,
+    /// Until when it is believed that publishes find no answer.
+    unanswered: Option<Instant>,
     /// What else is amiss, how often, and what was said of it last.
     troubles: BTreeMap<String, (usize, String)>,
 }
@@ -33,7 +38,8 @@ impl Condition {
     /// Of a connection that was just made.
     pub(crate) fn ready() -> Self {
         let tell = watch::Sender::new(Health::Ready);
-        Self(Arc::new(Inner { tell, state: Mutex::default() }))
+        let (unanswered, state) = (AtomicBool::new(false), Mutex::default());
+        Self(Arc::new(Inner { tell, unanswered, state }))
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Health> {
@@ -50,6 +56,20 @@ impl Condition {
         }
     }
 
+    /// A publish found no answer: so does a server whose disk is full.
+    pub(crate) fn unanswered(&self) {
+        self.0.unanswered.store(true, Ordering::Release);
+        self.0.change(|state| state.unanswered = Some(Instant::now() + BELIEVED));
+    }
+
+    /// A publish found an answer.
+    pub(crate) fn answered(&self) {
+        if self.0.unanswered.load(Ordering::Acquire) {
+            self.0.unanswered.store(false, Ordering::Release);
+            self.0.change(|state| state.unanswered = None);
+        }
+    }
+
     /// Something is amiss until the guard is dropped, and what else is amiss under this name.
     pub(crate) fn trouble(&self, what: String, reason: String) -> Trouble {
         self.0.change(|state| {
@@ -61,6 +81,9 @@ impl Condition {
     }
 }
 
+/// How long it counts that a publish found no answer, where there is no other.
+const BELIEVED: Duration = Duration::from_secs(30);
+
 /// How often it is looked whether what was told is still true.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -71,7 +94,13 @@ pub(crate) async fn check(is_up: impl Fn() -> bool, condition: Condition) {
     loop {
         sleep(LOOK).await;
         let is_up = is_up();
-        let told = lock(&condition.0.state).down.is_none();
+        let (told, unanswered) = {
+            let state = lock(&condition.0.state);
+            (state.down.is_none(), state.unanswered)
+        };
+        if unanswered.is_some_and(|until| Instant::now() >= until) {
+            condition.answered();
+        }
         let untold = (is_up != told).then_some(is_up);
         match untold {
             Some(true) if before == untold => condition.up(),
@@ -88,7 +117,8 @@ impl Inner {
         let mut state = lock(&self.state);
         change(&mut state);
         let troubles = state.troubles.iter().map(|(what, (_, last))| format!("{what}: {last}"));
-        let reasons: Vec<_> = state.down.iter().cloned().chain(troubles).collect();
+        let silent = state.unanswered.map(|_| "publishes find no answer".to_owned());
+        let reasons: Vec<_> = state.down.iter().cloned().chain(silent).chain(troubles).collect();
         let health = match reasons.as_slice() {
             [] => Health::Ready,
             reasons => Health::Unready { reason: reasons.join("; ") },
@@ -123,8 +153,6 @@ impl Drop for Trouble {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
 
     #[test]
@@ -146,6 +174,28 @@ mod tests {
         assert!(is("letters: no stream"));
         drop(second);
         assert_eq!(*health.borrow(), Health::Ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_publish_without_an_answer_counts_until_there_is_one_and_not_for_ever() {
+        let condition = Condition::ready();
+        let health = condition.subscribe();
+        let is_ready = || *health.borrow() == Health::Ready;
+        let look = async {
+            condition.unanswered();
+            assert!(!is_ready());
+            condition.answered();
+            assert!(is_ready());
+            condition.unanswered();
+            sleep(BELIEVED - LOOK).await;
+            assert!(!is_ready());
+            sleep(LOOK * 3).await;
+            assert!(is_ready());
+        };
+        tokio::select! {
+            () = look => {}
+            () = check(|| true, condition.clone()) => {}
+        }
     }
 
     #[tokio::test(start_paused = true)]

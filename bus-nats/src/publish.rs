@@ -106,7 +106,10 @@ impl Message<'_> {
         let mut unknown = None;
         loop {
             let last = match judge(self.send(shared).await) {
-                Ok(sequence) => return Ok(Stored::At(sequence)),
+                Ok(sequence) => {
+                    shared.signals.health.answered();
+                    return Ok(Stored::At(sequence));
+                }
                 Err(Verdict::Before) => return Ok(Stored::Before),
                 Err(Verdict::Unknown(_)) if planted(Sabotage::UnknownIsStored) => {
                     return Ok(Stored::Before);
@@ -120,6 +123,7 @@ impl Message<'_> {
             if matches!(last, TransportError::Unknown { .. }) {
                 // From here on nobody can say that it is not stored.
                 unknown = Some(last.clone());
+                shared.signals.health.unanswered();
             }
             let wait = jitter(pause);
             if Instant::now() + wait >= deadline {

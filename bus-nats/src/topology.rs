@@ -105,7 +105,12 @@ async fn create(context: &Context, config: Config) -> Result<bool, TransportErro
         }
         CreateStreamErrorKind::JetStream(error) => {
             let reason = format!("the server does not make the stream `{name}`: {error}");
-            Err(TransportError::Unsupported { reason })
+            // No peers, no leader, no room on the disk: for now.
+            let passes = [10005, 10008, 10023, 10047, 10049].contains(&error.error_code().0);
+            Err(match passes {
+                true => TransportError::Unavailable { reason },
+                false => TransportError::Unsupported { reason },
+            })
         }
         _ => Err(unavailable("making a stream", &error)),
     }

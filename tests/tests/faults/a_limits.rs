@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bus_core::prelude::*;
 use bus_core::publish::PublishLimits;
-use bus_core::transport::TransportError;
+use bus_core::transport::{Health, TransportError};
 use bus_nats::dev_server::DevServer;
 use serde::{Deserialize, Serialize};
 use tests::chaos::api::{ask, messages};
@@ -47,7 +47,7 @@ async fn fault_a6_on_a_full_disk_a_publish_ends_by_its_deadline_and_what_is_stor
         injected.not_tried("a file system that is full, which takes root; a file size instead");
     }
     let url = small.server().url();
-    let deadline = SECOND * 3;
+    let deadline = SECOND * 4;
     let bus = Bus::new(connect(&url).await);
     let bus = bus.limits(PublishLimits { deadline, ..PublishLimits::default() });
     let jobs: Vec<_> = (0..40).map(|number| Job { number, does: Does::Sleep(100) }).collect();
@@ -64,9 +64,11 @@ async fn fault_a6_on_a_full_disk_a_publish_ends_by_its_deadline_and_what_is_stor
     println!("{:?}: {lost}", begun.elapsed());
     assert!(begun.elapsed() < deadline + SECOND, "{:?}", begun.elapsed());
     let PublishError::Unknown { id, .. } = lost else { panic!("{lost}") };
+    assert!(matches!(&*bus.health().borrow(), Health::Unready { .. }), "it looks healthy");
     ledger.has_done(&(0..40).collect::<Vec<_>>(), PATIENCE).await;
     block_in_place(|| small.free()).unwrap();
     assert_eq!(bus.publish(&bulk(100_000)).id(id.clone()).await.unwrap(), id);
+    assert_eq!(*bus.health().borrow(), Health::Ready);
     let more: Vec<_> = (40..60).map(|number| Job { number, does: Does::Sleep(1) }).collect();
     assert!(bus.publish_all(&more).await.iter().all(Result::is_ok));
     ledger.has_done(&(0..60).collect::<Vec<_>>(), PATIENCE).await;

@@ -6,6 +6,7 @@ use bus_core::prelude::*;
 use bus_nats::{ConnectError, NatsConfig, NatsTransport};
 use tests::chaos::injected::Injected;
 use tests::jobs::{Does, Job};
+use tests::manner::Manner;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process;
 use tokio::task::JoinSet;
@@ -22,12 +23,13 @@ enum Fate {
 async fn worker(files: u32, url: String) -> Fate {
     let mut command = process::Command::new("prlimit");
     command.arg(format!("--nofile={files}")).arg(env!("CARGO_BIN_EXE_worker"));
-    command.args([&url, "2000", "2", "3", "100"]).kill_on_drop(true);
+    let manner = serde_json::to_string(&Manner::default()).unwrap();
+    command.arg(manner).env("NATS_URL", url).kill_on_drop(true);
     let mut worker = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(worker.stdout.take().unwrap()).lines();
     let mut said = String::new();
     while let Ok(Some(line)) = lines.next_line().await {
-        if line == "ready" {
+        if line.starts_with("readiness: true") {
             return Fate::Ready;
         }
         said += &(line + "\n");
