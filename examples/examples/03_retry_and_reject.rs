@@ -1,13 +1,11 @@
-//! Shows what becomes of failures: retries, rejects, dead letters, and how one is redriven.
+//! Shows what becomes of failures: retries, rejects, dead letters, their causes, and a redrive.
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bus_core::operator::Operator;
 use bus_core::prelude::*;
-use bus_core::settle::Reason;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -91,28 +89,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // One run of order 1, two of 2, one of 3, three of 4.
     run(&bus, &gateway, 7).await?;
 
-    let operator = bus.operator().ok_or("this transport has no operator")?;
-    let gave_up = dead_letters(operator).await?;
-
-    println!("the gateway is mended; what it failed is redriven");
-    gateway.mended.store(true, Ordering::SeqCst);
-    for letter in gave_up {
-        operator.redrive(&letter).await?;
+    for cause in bus.dead_letters().causes().await? {
+        println!("{cause}");
     }
+    println!("the gateway is mended; what it failed is redriven, 100 in a second");
+    gateway.mended.store(true, Ordering::SeqCst);
+    let redriven = bus.dead_letters().class("gateway_away").redrive().rate(100).await?;
+    println!("{redriven}");
     run(&bus, &gateway, 1).await?;
-    dead_letters(operator).await?;
-    Ok(())
-}
 
-/// Lists all, and returns those that another run may mend.
-async fn dead_letters(
-    operator: &dyn Operator,
-) -> Result<Vec<bus_core::operator::DeadLetterId>, bus_core::operator::OperatorError> {
-    let letters = operator.dead_letters(None, 100).await?;
-    for letter in &letters {
+    for letter in bus.dead_letters().list(100).await? {
         let (key, reason, failed) = (&letter.envelope.key, letter.reason, &letter.failed);
         println!("dead letter: {key:?} {reason} after {} runs: {}", failed.attempt, failed.text);
     }
-    let gave_up = letters.into_iter().filter(|letter| letter.reason == Reason::Exhausted);
-    Ok(gave_up.map(|letter| letter.id).collect())
+    Ok(())
 }
