@@ -1,5 +1,6 @@
 //! Copies for one group: of an event that waits for its next attempt, and of one that comes back from
-//! the dead letters. They carry no `Nats-Msg-Id`: the server would take them for the original.
+//! the dead letters. They do not carry the `Nats-Msg-Id` of their event, which many of them share, but
+//! one of their own: a copy may be run and gone when it is sent once more because its ack was lost.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +9,7 @@ use async_nats::header::{NATS_SCHEDULE, NATS_SCHEDULE_TARGET};
 use bus_core::transport::TransportError;
 use bytes::Bytes;
 
+use crate::headers::MESSAGE_ID;
 use crate::headers::stamp::Stamp;
 use crate::lease::Original;
 use crate::topology::own;
@@ -21,8 +23,10 @@ pub(crate) async fn now(
     headers: &HeaderMap,
     payload: Bytes,
 ) -> Result<(), TransportError> {
-    let headers = stamp.on(Some(headers));
-    publish::once(shared, own::subject(own::COPIES, &token(stamp)), headers, payload).await
+    let (mut headers, token) = (stamp.on(Some(headers)), token(stamp));
+    let letter = stamp.letter.unwrap_or_default();
+    headers.insert(MESSAGE_ID, format!("{token}.{letter}"));
+    publish::once(shared, own::subject(own::COPIES, &token), headers, payload).await
 }
 
 /// Stores a copy that the server keeps until its time.
@@ -34,6 +38,7 @@ pub(crate) async fn later(
 ) -> Result<(), TransportError> {
     let mut headers = stamp.on(original.headers.as_ref());
     let token = token(stamp);
+    headers.insert(MESSAGE_ID, token.as_str());
     headers.insert(NATS_SCHEDULE, delay::schedule(SystemTime::now() + after)?);
     headers.insert(NATS_SCHEDULE_TARGET, own::subject(own::COPIES, &token));
     publish::once(shared, own::later(&token), headers, original.payload.clone()).await

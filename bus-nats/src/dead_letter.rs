@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::SystemTime;
 
 use async_nats::HeaderMap;
-use async_nats::header::NATS_MESSAGE_TTL;
+use async_nats::header::{HeaderValue, NATS_MESSAGE_TTL};
 use bus_core::operator::OperatorError;
 use bus_core::sabotage::{Sabotage, planted};
 use bus_core::settle::{Failed, Reason};
@@ -29,11 +29,16 @@ pub(crate) use self::redrive::{purge, redrive};
 /// again by somebody who has not heard of it.
 const MARK: &str = "10s";
 
+/// The most bytes of headers that a stream takes, whatever a message may have.
+const MOST_HEADERS: usize = u16::MAX as usize;
+
 /// Why a record is not stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotStored {
-    #[error("it would have {size} bytes with all its headers, and the server takes {most}")]
-    TooLarge { size: usize, most: usize },
+    #[error(
+        "it would have {size} bytes, {headers} of them headers, and the server takes {most}, {MOST_HEADERS} of them headers"
+    )]
+    TooLarge { size: usize, headers: usize, most: usize },
     #[error(transparent)]
     Refused(#[from] TransportError),
     #[error("others could not be stored either")]
@@ -62,7 +67,7 @@ pub(crate) async fn store_raw(
 ) -> Result<(), NotStored> {
     let mut headers = Stamp::of(group, original).on(None);
     if !raw.is_empty() {
-        headers.insert("bus-raw-headers", raw.to_owned());
+        headers.insert(stamp::RAW, raw.to_owned());
     }
     let cause = Cause { reason: Reason::Undecodable, failed };
     stamped(shared, group, original, headers, cause).await
@@ -78,15 +83,23 @@ async fn stamped(
     cause.write(&mut headers);
     let (payload, most) = (original.payload.clone(), shared.max_payload());
     let fixed = payload.len() + publish::ONCE_BYTES;
-    let room = most.saturating_sub(fixed);
+    let room = most.saturating_sub(fixed).min(MOST_HEADERS - publish::ONCE_BYTES);
+    while stamp::size(&headers) > room
+        && let Some(raw) = headers.get(stamp::RAW).filter(|raw| !raw.as_str().is_empty())
+    {
+        // What nobody can read gives way: over what is not kept the client drops its connection.
+        let raw = cut(raw.as_str()).to_owned();
+        headers.insert(stamp::RAW, raw);
+    }
     while stamp::size(&headers) > room && !cause.failed.text.is_empty() {
         // The event is kept whole, and the error's text gives way.
         cause.failed.text = half(&cause.failed.text).to_owned();
         cause.write(&mut headers);
     }
-    let size = fixed + stamp::size(&headers);
-    if size > most {
-        return Err(NotStored::TooLarge { size, most });
+    let size = stamp::size(&headers);
+    if size > room {
+        let headers = size + publish::ONCE_BYTES;
+        return Err(NotStored::TooLarge { size: payload.len() + headers, headers, most });
     }
     let subject = own::subject(own::LETTERS, &original.origin.token(group));
     Ok(publish::once(shared, subject, headers, payload).await?)
@@ -105,6 +118,11 @@ fn half(text: &str) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
+/// The first half of what is in base64.
+fn cut(text: &str) -> &str {
+    text.get(..text.len() / 8 * 4).unwrap_or_default()
+}
+
 /// The record that an event was redriven from gives way to a mark that lives for a moment. Where it
 /// did before, this is nothing.
 pub(crate) async fn redriven(
@@ -118,9 +136,15 @@ pub(crate) async fn redriven(
     }
     let redrives = redriven.redrives.saturating_sub(1);
     let origin = Origin { redrives, ..redriven.clone() };
-    let mut headers = HeaderMap::new();
-    headers.insert(NATS_MESSAGE_TTL, MARK);
-    publish::over(shared, own::subject(own::LETTERS, &origin.token(group)), sequence, headers).await
+    let mark = async |headers| {
+        let subject = own::subject(own::LETTERS, &origin.token(group));
+        publish::over(shared, subject, sequence, headers).await
+    };
+    match mark(HeaderMap::from_iter([(NATS_MESSAGE_TTL, HeaderValue::from(MARK))])).await {
+        // A stream that was made by hand may know no TTLs: there it lives as long as a record.
+        Err(TransportError::Unsupported { .. }) => mark(HeaderMap::new()).await,
+        marked => marked,
+    }
 }
 
 fn unavailable(error: impl Display) -> OperatorError {

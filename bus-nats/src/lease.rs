@@ -25,7 +25,10 @@ pub(crate) use self::message::{Arrival, Before, Kind, Original, Yielded};
 struct Held {
     arrival: Arrival,
     state: State,
+    /// When its lease began last.
     renewed: Instant,
+    /// When a sign of life was sent last, also where the lease was over.
+    signed: Instant,
     /// Where it is noted how often it was run.
     note: Option<u64>,
 }
@@ -36,6 +39,8 @@ enum State {
     Arrives,
     /// For a run.
     Waits,
+    /// What has to be written down before its run is on its way.
+    Begins,
     Runs {
         since: Instant,
     },

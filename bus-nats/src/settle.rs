@@ -77,10 +77,10 @@ async fn write_down(lane: &Lane, token: u64, before: Before) -> Result<(), Settl
         let gone = dead_letter::redriven(&lane.shared, lane.name(), &origin, sequence).await;
         gone.map_err(|error| unavailable(&error))?;
     }
-    match runs {
-        Some(runs) => note(lane, token, &origin, runs).await,
-        None => Ok(()),
+    if let Some(runs) = runs {
+        note(lane, token, &origin, runs).await?;
     }
+    lane.leases(|leases| leases.begun(token, Instant::now()))
 }
 
 async fn note(lane: &Lane, token: u64, origin: &Origin, runs: Runs) -> Result<(), SettleError> {

@@ -99,6 +99,14 @@ async fn a_header_that_is_not_text_is_kept_with_its_bytes() {
 }
 
 #[tokio::test]
+async fn a_large_header_that_is_not_text_holds_up_nobody() {
+    let headers = [b"NATS/1.0\r\nname: \xff", "x".repeat(60_000).as_bytes(), b"\r\n\r\n"].concat();
+    let letters = around(&[(b"orders.eu.placed", &headers)]).await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].failed.text, "its headers are not UTF-8");
+}
+
+#[tokio::test]
 async fn a_header_without_a_colon_holds_up_nobody() {
     let letters = around(&[(b"orders.eu.placed", b"NATS/1.0\r\nno colon here\r\n\r\n")]).await;
     assert_eq!(letters.len(), 1);

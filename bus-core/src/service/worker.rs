@@ -99,12 +99,13 @@ impl Worker {
         }
     }
 
-    /// Waits until every answer has reached the broker.
+    /// Waits until every answer has reached the broker, also where those of one subscription can not.
     async fn flush(&mut self) -> Result<(), TransportError> {
+        let mut flushed = Ok(());
         for deliveries in self.left.iter_mut().chain([&mut self.deliveries]) {
-            poll_fn(|cx| deliveries.poll_flush(cx)).await?;
+            flushed = flushed.and(poll_fn(|cx| deliveries.poll_flush(cx)).await);
         }
-        Ok(())
+        flushed
     }
 
     async fn drain(

@@ -35,9 +35,11 @@ pub(crate) async fn insist(
     failed: Failed,
 ) -> Result<(), NotStored> {
     let stuck = &lane.stuck;
-    let (mut turn, mut pause, mut trouble) = (None, FIRST_PAUSE, None);
+    let (mut pause, mut trouble) = (FIRST_PAUSE, None);
     loop {
-        if turn.is_none() && stuck.is.load(Ordering::Acquire) {
+        // Given on after each try: one that will never be stored is not to keep the others from it.
+        let mut turn = None;
+        if stuck.is.load(Ordering::Acquire) {
             let Some(ours) = lane.stop.run_until_cancelled(stuck.turn.lock()).await else {
                 return Err(NotStored::Others);
             };
@@ -56,7 +58,7 @@ pub(crate) async fn insist(
         drop(trouble.replace(newer));
         match error {
             // That is a matter of this letter, and nobody has to wait for it.
-            NotStored::TooLarge { .. } => turn = None,
+            NotStored::TooLarge { .. } => drop(turn.take()),
             _ => stuck.is.store(true, Ordering::Release),
         }
         if lane.stop.run_until_cancelled(sleep(rest)).await.is_none() {

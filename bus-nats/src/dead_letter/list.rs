@@ -12,6 +12,7 @@ use bus_core::Subject;
 use bus_core::operator::{DeadLetter, DeadLetterId, Letters, OperatorError, Page};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tokio::time::timeout;
 
 use super::unavailable;
 use crate::headers;
@@ -21,6 +22,9 @@ use crate::transport::Shared;
 
 /// How long the server keeps what reads a page, where we are gone before its end.
 const READER: Duration = Duration::from_secs(30);
+
+/// A server that is silent for longer has forgotten what it was asked: the connection was lost.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Some records; none where there is no stream of them.
 pub(crate) async fn page(shared: &Shared, page: &Page) -> Result<Letters, OperatorError> {
@@ -37,7 +41,7 @@ pub(crate) async fn page(shared: &Shared, page: &Page) -> Result<Letters, Operat
     while left > 0 {
         let batch = reader.fetch().max_messages(left.min(Page::LIMIT)).messages().await;
         let (mut batch, before) = (batch.map_err(unavailable)?, left);
-        while let Some(message) = batch.next().await {
+        while let Some(message) = timeout(SILENCE, batch.next()).await.map_err(unavailable)? {
             let message = message.map_err(unavailable)?;
             last = message.info().map_err(unavailable)?.stream_sequence;
             let async_nats::Message { headers, payload, .. } = message.message;

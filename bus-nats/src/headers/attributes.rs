@@ -111,7 +111,7 @@ impl<'a> Attributes<'a> {
 
     /// From wherever it is: the broker takes its own header from copies.
     pub(super) fn id(&self) -> Result<Option<EventId>, Unreadable> {
-        for name in [Name::Id, Name::MessageId, Name::OwnId] {
+        for name in [Name::Id, Name::OwnId, Name::MessageId] {
             if let Some(id) = self.event_id(name)? {
                 return Ok(Some(id));
             }

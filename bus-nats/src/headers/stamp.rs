@@ -24,6 +24,8 @@ const ORIGIN: &str = "bus-origin";
 const REDRIVES: &str = "bus-redrives";
 const STORED: &str = "bus-stored";
 const LETTER: &str = "bus-letter";
+/// Headers that the client can not read, in base64; they stay with the event.
+pub(crate) const RAW: &str = "bus-raw-headers";
 const REASON: &str = "bus-reason";
 const CLASS: &str = "bus-class";
 const ERROR: &str = "bus-error";
@@ -64,7 +66,7 @@ fn original(headers: Option<&HeaderMap>) -> HeaderMap {
         let starts = |prefix: &str| {
             text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
-        if !starts("nats-") && !starts("bus-") {
+        if text == RAW || (!starts("nats-") && !starts("bus-")) {
             values.iter().for_each(|value| kept.append(name.clone(), value.clone()));
         }
     }
@@ -177,4 +179,19 @@ impl Cause {
 /// With all its digits, so that it is the same when it is read.
 fn written(time: SystemTime) -> String {
     OffsetDateTime::from(time).format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_read_stays_with_an_event_that_is_redriven() {
+        let headers = HeaderMap::from_iter([
+            ("bus-reason".parse().unwrap(), HeaderValue::from("decode")),
+            (RAW.parse().unwrap(), HeaderValue::from("TkFUUw==")),
+        ]);
+        let kept = original(Some(&headers));
+        assert_eq!((kept.len(), kept.get(RAW).map(HeaderValue::as_str)), (1, Some("TkFUUw==")));
+    }
 }

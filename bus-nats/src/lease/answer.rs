@@ -17,12 +17,22 @@ impl Leases {
         now: Instant,
     ) -> Result<Option<Before>, SettleError> {
         let held = self.held.get_mut(&token).ok_or(SettleError::Expired)?;
-        held.state = State::Runs { since: now };
         let Arrival { again, original, history, letter, .. } = &held.arrival;
         let (letter, runs) = (*letter, again.then(|| Runs::one_more(*history)));
-        let origin = || original.origin.clone();
-        let before = || Before { origin: origin(), runs, letter };
-        Ok((runs.is_some() || letter.is_some()).then(before))
+        if runs.is_none() && letter.is_none() {
+            held.state = State::Runs { since: now };
+            return Ok(None);
+        }
+        let before = Before { origin: original.origin.clone(), runs, letter };
+        held.state = State::Begins;
+        Ok(Some(before))
+    }
+
+    /// What had to be written down is, and the run begins.
+    pub(crate) fn begun(&mut self, token: u64, now: Instant) -> Result<(), SettleError> {
+        let held = self.held.get_mut(&token).ok_or(SettleError::Expired)?;
+        held.state = State::Runs { since: now };
+        Ok(())
     }
 
     /// Its runs are noted there.

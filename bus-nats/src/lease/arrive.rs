@@ -33,7 +33,7 @@ impl Leases {
         self.tokens += 1;
         self.places.insert(arrival.place(), token);
         let state = if again { State::Arrives } else { State::Waits };
-        self.held.insert(token, Held { arrival, state, renewed: now, note: None });
+        self.held.insert(token, Held { arrival, state, renewed: now, signed: now, note: None });
         self.credit(kind).hold();
         if again {
             return Some(token);
@@ -58,7 +58,7 @@ impl Leases {
             return false;
         }
         held.arrival.reply = arrival.reply.clone();
-        held.renewed = now;
+        (held.renewed, held.signed) = (now, now);
         true
     }
 

@@ -42,7 +42,7 @@ impl Leases {
         let (mut gone, mut overdue) = (Vec::new(), 0);
         for (token, held) in &mut self.held {
             let since = match held.state {
-                State::Arrives | State::Waits | State::Settling { .. } => now,
+                State::Arrives | State::Waits | State::Begins | State::Settling { .. } => now,
                 State::Runs { since } => since,
                 State::Overdue => {
                     if now >= held.renewed + self.lease {
@@ -53,11 +53,12 @@ impl Leases {
             };
             let run = now.saturating_duration_since(since);
             if run < self.timeout {
-                if connected && now >= held.renewed + self.lease / RENEW {
+                if connected && now >= held.signed + self.lease / RENEW {
                     // One that is over may be somebody else's, until it comes again.
                     if now < held.renewed + self.lease {
                         held.renewed = now;
                     }
+                    held.signed = now;
                     self.orders.push(Order::Progress(held.arrival.reply.clone()));
                 }
             } else if run >= self.timeout.saturating_add(self.lease / LATE) {

@@ -93,3 +93,23 @@ async fn fault_b12_requests_that_get_lost_are_made_again_soon() {
     injected.add("request dropped", dropped);
     drop(all);
 }
+
+/// The retry waits a second, and the ack of its copy is missed for two.
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_b2_a_retry_whose_ack_is_lost_runs_once() {
+    let injected = Injected::begin("fault_b2_a_retry_whose_ack_is_lost_runs_once");
+    let (server, transport, bus) = server().await;
+    let (proxy, ledger) = (Proxy::start(server.port()).await.unwrap(), Ledger::default());
+    let manner = Manner { delay: SECOND, ..Manner::default() };
+    let worker = Process::ready(&proxy.url(), "one", manner, &ledger).await;
+    let acks = When::to_client().payload("\"stream\":\"BUS_RETRY\"").first(1);
+    let lost = proxy.rule(acks, Action::Drop);
+    let numbers = publish(&bus, 1, |_| Does::FailFirst).await;
+    ledger.has_done(&numbers, PATIENCE).await;
+    is_settled(&transport).await;
+    sleep(SECOND * 2).await;
+    is_settled(&transport).await;
+    injected.add("ack of a copy dropped", lost.count());
+    assert_eq!((lost.count(), ledger.runs().of(0).len()), (1, 2));
+    assert_eq!(worker.stop().await.0, Some(0));
+}

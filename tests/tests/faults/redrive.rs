@@ -3,11 +3,13 @@
 use std::process::Stdio;
 
 use bus_core::prelude::*;
+use bus_nats::{NatsConfig, NatsTransport};
 use tests::chaos::injected::Injected;
+use tests::chaos::proxy::{Action, Proxy, When};
 use tests::jobs::{Does, Job};
 use tests::manner::Manner;
 use tokio::process::Command;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::ledger::Ledger;
 use crate::process::Process;
@@ -58,4 +60,52 @@ async fn fault_d10_a_redrive_that_is_killed_again_and_again_loses_and_doubles_no
         (2 * JOBS as usize, 0),
         "each failed once and came back once"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_d10_a_list_whose_connection_is_lost_in_the_middle_ends() {
+    let injected = Injected::begin("fault_d10 list");
+    let (server, _, bus) = server().await;
+    let does = Does::RejectUntilRedriven;
+    bus.publish(&Job { number: 0, does }).await.unwrap();
+    let ledger = Ledger::default();
+    let _worker = Process::ready(&server.url(), "worker", Manner::default(), &ledger).await;
+    while bus.dead_letters().count().await.unwrap() < 1 {
+        sleep(50 * MILLISECOND).await;
+    }
+    let proxy = Proxy::start(server.port()).await.unwrap();
+    let config = NatsConfig { servers: vec![proxy.url()], ..NatsConfig::default() };
+    let far = Bus::new(NatsTransport::connect(config).await.unwrap());
+    let asks = When::to_server().subject("$JS.API.CONSUMER.MSG.NEXT.BUS_DLQ").first(1);
+    let _rule = proxy.rule(asks, Action::CutBefore);
+    let counted = timeout(PATIENCE, far.dead_letters().count()).await;
+    injected.note("connection cut in the middle of a list");
+    assert!(counted.is_ok_and(|counted| counted.is_err()), "it waits for ever");
+    while far.dead_letters().count().await != Ok(1) {
+        sleep(50 * MILLISECOND).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_d10_a_redrive_whose_ack_is_lost_doubles_nothing() {
+    let injected = Injected::begin("fault_d10 ack");
+    let (server, _, bus) = server().await;
+    let does = Does::RejectUntilRedriven;
+    bus.publish(&Job { number: 0, does }).await.unwrap();
+    let ledger = Ledger::default();
+    let _worker = Process::ready(&server.url(), "worker", Manner::default(), &ledger).await;
+    while bus.dead_letters().count().await.unwrap() < 1 {
+        sleep(50 * MILLISECOND).await;
+    }
+    let proxy = Proxy::start(server.port()).await.unwrap();
+    let config = NatsConfig { servers: vec![proxy.url()], ..NatsConfig::default() };
+    let far = Bus::new(NatsTransport::connect(config).await.unwrap());
+    let acks = When::to_client().payload("\"stream\":\"BUS_RETRY\"").first(1);
+    let rule = proxy.rule(acks, Action::Drop);
+    let done = far.dead_letters().redrive().await;
+    assert_eq!(rule.count(), 1);
+    injected.note("ack of a redriven copy lost");
+    sleep(SECOND * 2).await;
+    println!("{done:?}");
+    assert_eq!(ledger.runs().of(0).len(), 2, "it failed once and came back once");
 }

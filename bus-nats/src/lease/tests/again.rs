@@ -81,3 +81,25 @@ fn what_could_not_be_renewed_is_somebody_elses_and_only_an_ack_can_not_harm_them
     assert!(bench.leases.is_empty(), "nobody will answer again");
     assert!(bench.arrive(1, 2, 3_100).is_some(), "given to us once more, it is ours once more");
 }
+
+#[test]
+fn a_run_that_did_not_begin_is_no_attempt() {
+    let mut bench = Bench::new();
+    let (copy, now) = (Arrival { letter: Some(5), ..arrival(7, 1) }, bench.after(0));
+    bench.leases.arrive(copy, now);
+    let token = bench.yielded()[0];
+    assert!(bench.leases.begin(token, now).unwrap().is_some(), "a mark is to be put first");
+    // However long that takes: no run is overdue that has not begun.
+    assert_eq!(bench.renew(2_000_000).0, 0);
+    bench.orders();
+    bench.leases.abandon(token);
+    assert!(bench.orders().is_empty());
+}
+
+#[test]
+fn signs_of_life_of_what_could_not_be_renewed_are_no_flood() {
+    let mut bench = Bench::new();
+    bench.arrive(1, 1, 0);
+    let sent: usize = (0..30).map(|tenth| bench.renew(5_000 + tenth * 100).1.len()).sum();
+    assert!((3..=4).contains(&sent), "{sent} in one lease");
+}
