@@ -13,7 +13,7 @@ mod window;
 /// while, so that an outage does not pour everything that waits into the dead letters.
 ///
 /// Failures are errors that would be retried, panics, time-outs, and events that can not be read; an
-/// error that rejects its event says nothing. Of each event only the last run counts. When more than
+/// error that rejects its event says nothing, or where it probes, that the handler works. Of each event only the last run counts. When more than
 /// half of the last 100 events failed, and there were at least 20 within 10 minutes, the breaker
 /// *opens*: what was fetched goes back to the broker, for other replicas, and nothing is taken for 1 s.
 /// Then it *probes*: one run at a time, until one is a success, or three events have failed. Each time

@@ -5,6 +5,7 @@ use std::error::Error;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
 
 /// How an event becomes bytes and back; named on the wire by its content type.
 pub trait Codec: 'static {
@@ -101,7 +102,31 @@ fn without_value(error: serde_json::Error) -> Box<dyn Error + Send + Sync> {
 fn json_path<T: DeserializeOwned>(bytes: &[u8]) -> Option<(String, serde_json::Error)> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let error = serde_path_to_error::deserialize::<_, T>(&mut json).err()?;
-    let path = error.path().to_string();
-    // A lone `.` is the document itself.
-    (path != ".").then(|| (path, error.into_inner()))
+    let path = path_without_values(error.path());
+    (!path.is_empty()).then(|| (path, error.into_inner()))
+}
+
+/// `lines[2].price`. The keys of a map are values as well; those that can not name a field are left
+/// out.
+fn path_without_values(path: &Path) -> String {
+    let is_name = |key: &str| {
+        let mut bytes = key.bytes();
+        let starts = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+        starts && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    };
+    let mut text = String::new();
+    for segment in path {
+        let name = match segment {
+            Segment::Seq { index } => {
+                text += &format!("[{index}]");
+                continue;
+            }
+            Segment::Map { key } if is_name(key) => key,
+            Segment::Enum { variant } => variant,
+            Segment::Map { .. } | Segment::Unknown => "?",
+        };
+        text += if text.is_empty() { "" } else { "." };
+        text += name;
+    }
+    text
 }

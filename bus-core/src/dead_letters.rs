@@ -139,7 +139,8 @@ impl DeadLetters {
         Redrive::new(self)
     }
 
-    /// Removes them for good.
+    /// Removes them for good. Without a filter it has to be said that
+    /// [`everything`](Purge::everything) is meant.
     pub fn purge(self) -> Purge {
         Purge::new(self)
     }

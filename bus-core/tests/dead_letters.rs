@@ -180,7 +180,8 @@ async fn a_purge_removes_what_it_says_and_nothing_else() {
     assert_eq!(letters().purge().dry_run().await.unwrap().purged, 3);
     assert_eq!(letters().purge().limit(2).await.unwrap().purged, 2);
     assert_eq!((letters().count().await, bus.dead_letters().count().await), (Ok(1), Ok(9)));
-    assert_eq!(bus.dead_letters().purge().await.unwrap().purged, 9);
+    assert_eq!(bus.dead_letters().purge().await, Err(OperatorError::Unfiltered));
+    assert_eq!(bus.dead_letters().purge().everything().await.unwrap().purged, 9);
     assert_eq!(bus.dead_letters().redrive().await.unwrap().redriven, 0);
     running.stop().await;
 }
@@ -208,5 +209,5 @@ async fn a_transport_without_an_operator_is_told_as_such() {
     let letters = Bus::new(Deaf).dead_letters();
     assert_eq!(letters.count().await, Err(OperatorError::Unsupported));
     assert_eq!(letters.clone().redrive().await, Err(OperatorError::Unsupported));
-    assert_eq!(letters.purge().await, Err(OperatorError::Unsupported));
+    assert_eq!(letters.purge().everything().await, Err(OperatorError::Unsupported));
 }

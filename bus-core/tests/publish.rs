@@ -1,5 +1,6 @@
 //! Publishing: what is sealed into the envelope, what is refused, and what is not known.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -268,6 +269,8 @@ enum Currency {
 struct Paid {
     _cents: u32,
     _currency: Currency,
+    #[serde(default)]
+    _limits: BTreeMap<String, u32>,
     #[serde(deserialize_with = "refused")]
     _card: (),
 }
@@ -286,6 +289,7 @@ fn a_decode_error_quotes_no_value() {
         (r#"{"_currency":"5105"}"#, "at `_currency`: unknown variant, expected `Euro`"),
         (r#"{"more":5105}"#, "at `more`: unknown field, expected one of `_cents`"),
         (r#"{"_card":"5105"}"#, "at `_card`: does not fit at line 1"),
+        (r#"{"_limits":{"a@5105.org":"x"}}"#, "at `_limits.?`: invalid type, expected u32"),
         (r#"{"_cents":1}"#, "missing field `_currency`"),
         (r#"{"_cents":1,"_cents":1}"#, "duplicate field `_cents`"),
     ] {

@@ -25,8 +25,7 @@ pub(crate) use self::insist::{Stuck, insist};
 pub(crate) use self::list::{letter, page};
 pub(crate) use self::redrive::{purge, redrive};
 
-/// How long a mark lives where a record was. Only as long as there is one is the record not stored
-/// again by somebody who has not heard of it.
+/// How long a mark lives where a record was: longer than a publish is tried.
 const MARK: &str = "10s";
 
 /// The most bytes of headers that a stream takes, whatever a message may have.
@@ -123,8 +122,8 @@ fn cut(text: &str) -> &str {
     text.get(..text.len() / 8 * 4).unwrap_or_default()
 }
 
-/// The record that an event was redriven from gives way to a mark that lives for a moment. Where it
-/// did before, this is nothing.
+/// The record that an event was redriven from gives way to a mark that lives for a moment: it is not
+/// stored again by somebody who has not heard of it. Where it did before, this is nothing.
 pub(crate) async fn redriven(
     shared: &Shared,
     group: &GroupName,

@@ -11,6 +11,7 @@ use bus_core::transport::{Deliveries, Group, TransportError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use crate::arrival::quarantine;
 use crate::lane::Lane;
@@ -75,7 +76,7 @@ impl Deliveries for Member {
         loop {
             if self.taken.is_empty() {
                 let taken = &mut self.taken;
-                self.lane.leases(|leases| leases.next(taken, cx.waker()));
+                self.lane.leases(|leases| leases.next(taken, cx.waker(), Instant::now()));
             }
             let Some(Yielded { token, original, history }) = self.taken.pop_front() else { break };
             match original.envelope() {

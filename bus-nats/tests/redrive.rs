@@ -38,14 +38,14 @@ async fn charge(placed: Placed, ctx: Context, State(seen): State<Seen>) -> Handl
     Ok(())
 }
 
-/// `broken` may do everything but remove a record, `unable` everything but store a copy.
+/// `broken` may do everything but mark a record, `unable` everything but store a copy.
 fn server() -> DevServer {
     let user = |name: &str, denied: &str| {
         let permissions = format!("permissions: {{ publish: {{ deny: [{denied:?}] }} }}");
         format!("{{ user: {name}, password: x, {permissions} }}\n")
     };
     let whole = "{ user: whole, password: x }\n".to_owned();
-    let broken = user("broken", "$JS.API.STREAM.MSG.DELETE.BUS_DLQ");
+    let broken = user("broken", "BUS.dead.>");
     let users = [whole, broken, user("unable", "BUS.copies.>")].concat();
     DevServer::start_with(&format!("authorization {{ users = [\n{users}] }}\n")).unwrap()
 }
@@ -122,7 +122,7 @@ async fn ends_in_the_middle(server: &DevServer) {
     let broken = bus(server, "broken").await;
     let ended = broken.dead_letters().redrive().await;
     assert!(
-        matches!(&ended, Err(OperatorError::Unavailable { reason }) if reason.contains("DELETE")),
+        matches!(&ended, Err(OperatorError::Unavailable { reason }) if reason.contains("BUS.dead.")),
         "{ended:?}"
     );
 }

@@ -7,7 +7,7 @@ use crate::operator::{DeadLetter, DeadLetterId};
 use crate::settle::Reason;
 
 /// All that is said has to hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Filter {
     pub(super) group: Option<GroupName>,
     pub(super) handler: Option<String>,
@@ -20,6 +20,11 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// Whether nothing is said.
+    pub(super) fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
     pub(super) fn matches(&self, letter: &DeadLetter) -> bool {
         let Self { group, handler, class, reason, event, since, before, id } = self;
         let failed = &letter.failed;

@@ -15,6 +15,7 @@ pub struct Purge {
     letters: DeadLetters,
     limit: u64,
     dry: bool,
+    everything: bool,
 }
 
 /// What became of a purge.
@@ -29,7 +30,7 @@ pub struct Purged {
 
 impl Purge {
     pub(super) fn new(letters: DeadLetters) -> Self {
-        Self { letters, limit: u64::MAX, dry: false }
+        Self { letters, limit: u64::MAX, dry: false, everything: false }
     }
 
     /// Only the oldest, so many of them.
@@ -42,8 +43,16 @@ impl Purge {
         Self { dry: true, ..self }
     }
 
+    /// Allows to remove the letters of all services, where no filter is set.
+    pub fn everything(self) -> Self {
+        Self { everything: true, ..self }
+    }
+
     async fn run(self) -> Result<Purged, OperatorError> {
         let mut done = Purged::default();
+        if self.letters.filter.is_all() && !self.everything && !self.dry {
+            return Err(OperatorError::Unfiltered);
+        }
         match self.go_through(&mut done).await {
             Ok(()) => Ok(done),
             Err(source) if done.purged > 0 => {

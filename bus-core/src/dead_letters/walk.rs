@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use super::filter::Filter;
 use crate::operator::{DeadLetter, Operator, OperatorError, Page};
 
+/// How many are read at once with their payloads, which may be large.
+const WHOLE: usize = 50;
+
 /// What is redriven and fails again is newer than the end of the walk: no walk goes on for ever.
 pub(super) struct Walk<'a> {
     operator: &'a dyn Operator,
@@ -19,6 +22,9 @@ impl<'a> Walk<'a> {
         let mut page = Page::of(filter.group.clone());
         // The type of a foreign event may stand in its payload.
         page.payloads = payloads || filter.event.is_some();
+        if page.payloads {
+            page.limit = WHOLE;
+        }
         Self { operator, filter, page: Some(page), end: None, found: VecDeque::new() }
     }
 

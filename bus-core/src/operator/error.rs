@@ -28,6 +28,11 @@ pub enum OperatorError {
     /// The transport has nothing for operators.
     #[error("this transport lists no dead letters")]
     Unsupported,
+    /// A purge without a filter.
+    #[error(
+        "no filter is set, and this would remove the dead letters of all services; say `.everything()` if that is meant"
+    )]
+    Unfiltered,
     /// A redrive or a purge of many ended before its end.
     #[error("{done} are done, then: {source}; run it again, and it goes on where it ended")]
     Interrupted {

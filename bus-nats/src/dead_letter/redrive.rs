@@ -6,15 +6,15 @@ use bus_core::operator::{DeadLetterId, OperatorError};
 use bus_core::sabotage::{Sabotage, planted};
 
 use super::list::{Record, find};
-use super::unavailable;
+use super::{redriven, unavailable};
 use crate::copy;
 use crate::headers::stamp::Stamp;
 use crate::topology::{consumer, own};
 use crate::transport::Shared;
 
-/// Sends a record back to its group: the copy is stored first, and the record removed after. Should
-/// the end come in between, whoever runs the copy removes the record before: so the copy is stored
-/// once for as long as there is a record.
+/// Sends a record back to its group: the copy is stored first, and the record marked after. Should the
+/// end come in between, whoever runs the copy marks the record before: so the copy is stored once for
+/// as long as there is a record.
 pub(crate) async fn redrive(shared: &Shared, id: &DeadLetterId) -> Result<(), OperatorError> {
     let Record { sequence, headers, payload } = find(shared, id).await?;
     let none = || OperatorError::NoDeadLetter { id: id.clone() };
@@ -27,33 +27,31 @@ pub(crate) async fn redrive(shared: &Shared, id: &DeadLetterId) -> Result<(), Op
     }
     stamp.origin.redrives += 1;
     (stamp.attempts, stamp.first_failure, stamp.letter) = (0, None, Some(sequence));
+    let mark = async || {
+        let marked = redriven(shared, &stamp.group, &stamp.origin, sequence).await;
+        marked.map_err(unavailable)
+    };
     if planted(Sabotage::RemoveFirst) {
-        remove(shared, sequence).await?;
+        mark().await?;
     }
     copy::now(shared, &stamp, &headers, payload).await.map_err(unavailable)?;
-    remove(shared, sequence).await
+    mark().await
 }
 
-/// Removes a record for good.
+/// Removes a record for good; the server writes over its bytes.
 pub(crate) async fn purge(shared: &Shared, id: &DeadLetterId) -> Result<(), OperatorError> {
-    let record = find(shared, id).await?;
-    remove(shared, record.sequence).await
-}
-
-/// What is gone already is as good as removed. The server has two codes for that: one for what it does
-/// not find, and one where somebody else was faster while it looked.
-async fn remove(shared: &Shared, sequence: u64) -> Result<(), OperatorError> {
+    let Record { sequence, .. } = find(shared, id).await?;
     let stream = shared.context.get_stream_no_info(own::LETTERS).await.map_err(unavailable)?;
-    let gone = |error: &DeleteMessageErrorKind| match error {
-        DeleteMessageErrorKind::JetStream(error) => match error.error_code() {
-            ErrorCode::SEQUENCE_NOT_FOUND => true,
-            ErrorCode::STREAM_MESSAGE_DELETE_FAILED => error.to_string().contains("no message"),
-            _ => false,
-        },
-        _ => false,
-    };
     match stream.delete_message(sequence).await {
-        Err(error) if !gone(&error.kind()) => Err(unavailable(error)),
-        _ => Ok(()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(match error.kind() {
+            // Somebody else was faster.
+            DeleteMessageErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::SEQUENCE_NOT_FOUND =>
+            {
+                OperatorError::NoDeadLetter { id: id.clone() }
+            }
+            _ => unavailable(error),
+        }),
     }
 }

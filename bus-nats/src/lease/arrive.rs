@@ -82,13 +82,20 @@ impl Leases {
         }
     }
 
-    /// The next ones to be yielded; where there is none, who is to be told of it.
-    pub(crate) fn next(&mut self, taken: &mut VecDeque<Yielded>, waker: &Waker) {
-        for token in self.ready.drain(..self.ready.len().min(TURN)) {
-            if let Some(Held { arrival, .. }) = self.held.get(&token) {
-                let (original, history) = (Arc::clone(&arrival.original), arrival.history);
-                taken.push_back(Yielded { token, original, history });
+    /// The next ones to be yielded; where there is none, who is to be told of it. What waited beyond
+    /// its lease, because there was no connection to renew it, may be somebody else's by now: it is
+    /// dropped, and comes again.
+    pub(crate) fn next(&mut self, taken: &mut VecDeque<Yielded>, waker: &Waker, now: Instant) {
+        while taken.len() < TURN
+            && let Some(token) = self.ready.pop_front()
+        {
+            let Some(Held { arrival, renewed, .. }) = self.held.get(&token) else { continue };
+            if now >= *renewed + self.lease {
+                self.remove(token);
+                continue;
             }
+            let (original, history) = (Arc::clone(&arrival.original), arrival.history);
+            taken.push_back(Yielded { token, original, history });
         }
         if taken.is_empty() {
             self.waker = Some(waker.clone());

@@ -42,8 +42,12 @@ impl Bench {
 
     /// The tokens of what is yielded.
     fn yielded(&mut self) -> Vec<u64> {
-        let mut taken = VecDeque::new();
-        self.leases.next(&mut taken, Waker::noop());
+        self.yielded_at(0)
+    }
+
+    fn yielded_at(&mut self, millis: u64) -> Vec<u64> {
+        let (mut taken, now) = (VecDeque::new(), self.after(millis));
+        self.leases.next(&mut taken, Waker::noop(), now);
         taken.into_iter().map(|yielded| yielded.token).collect()
     }
 
@@ -116,18 +120,6 @@ fn a_run_is_renewed_up_to_its_time_out_then_noted_and_then_given_away() {
     assert!(!bench.leases.is_empty(), "up to the end of its lease an answer counts");
     assert_eq!(bench.renew(12_900), (0, vec![]));
     assert_eq!(bench.leases.ack(token).err(), Some(SettleError::Expired));
-}
-
-#[test]
-fn a_lease_that_was_over_is_not_had_again_by_a_late_sign_of_life() {
-    let mut bench = Bench::new();
-    bench.arrive(1, 1, 0);
-    let token = bench.yielded()[0];
-    let now = bench.after(0);
-    assert_eq!(bench.leases.begin(token, now), Ok(None));
-    assert_eq!(bench.renew(9_000), (0, vec![Order::Progress(reply(1, 1))]));
-    let now = bench.after(9_010);
-    assert_eq!(bench.leases.claim(token, now).err(), Some(SettleError::Expired));
 }
 
 #[test]

@@ -109,3 +109,23 @@ async fn fault_d10_a_redrive_whose_ack_is_lost_doubles_nothing() {
     println!("{done:?}");
     assert_eq!(ledger.runs().of(0).len(), 2, "it failed once and came back once");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_d10_a_letter_that_was_redriven_before_its_ack_came_is_not_stored_again() {
+    let injected = Injected::begin("fault_d10 letter");
+    let (server, _, bus) = server().await;
+    let (proxy, ledger) = (Proxy::start(server.port()).await.unwrap(), Ledger::default());
+    let _worker = Process::ready(&proxy.url(), "worker", Manner::default(), &ledger).await;
+    let acks = When::to_client().payload("\"stream\":\"BUS_DLQ\"").first(1);
+    let lost = proxy.rule(acks, Action::Drop);
+    bus.publish(&Job { number: 0, does: Does::RejectUntilRedriven }).await.unwrap();
+    while bus.dead_letters().count().await.unwrap() < 1 {
+        sleep(10 * MILLISECOND).await;
+    }
+    assert_eq!(bus.dead_letters().redrive().await.unwrap().redriven, 1);
+    ledger.has_done(&[0], PATIENCE).await;
+    sleep(SECOND * 4).await;
+    injected.add("ack of a letter lost", lost.count());
+    assert_eq!((lost.count(), bus.dead_letters().count().await), (1, Ok(0)));
+    assert_eq!(ledger.runs().of(0).len(), 2, "it failed once and came back once");
+}

@@ -103,3 +103,27 @@ fn signs_of_life_of_what_could_not_be_renewed_are_no_flood() {
     let sent: usize = (0..30).map(|tenth| bench.renew(5_000 + tenth * 100).1.len()).sum();
     assert!((3..=4).contains(&sent), "{sent} in one lease");
 }
+
+#[test]
+fn what_waited_beyond_its_lease_is_not_begun_until_it_comes_again() {
+    let mut bench = Bench::new();
+    bench.arrive(1, 1, 0);
+    bench.arrive(2, 1, 2_500);
+    assert_eq!(bench.yielded_at(3_000), [1], "the first may be somebody else's");
+    assert!(bench.orders().is_empty(), "there is nobody to tell");
+    let again = bench.arrive(1, 2, 3_100).unwrap();
+    bench.leases.looked_up(again, None);
+    assert_eq!(bench.yielded_at(3_100), [again]);
+}
+
+#[test]
+fn a_lease_that_was_over_is_not_had_again_by_a_late_sign_of_life() {
+    let mut bench = Bench::new();
+    bench.arrive(1, 1, 0);
+    let token = bench.yielded()[0];
+    let now = bench.after(0);
+    assert_eq!(bench.leases.begin(token, now), Ok(None));
+    assert_eq!(bench.renew(9_000), (0, vec![Order::Progress(reply(1, 1))]));
+    let now = bench.after(9_010);
+    assert_eq!(bench.leases.claim(token, now).err(), Some(SettleError::Expired));
+}
