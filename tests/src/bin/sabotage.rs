@@ -13,7 +13,7 @@ use bus_core::sabotage::Sabotage;
 type FoundBy = (Sabotage, &'static str, &'static str, &'static str);
 
 const FOUND_BY: &[FoundBy] = &[
-    (Sabotage::AckBeforeLetter, "tests", "faults", "fault_b8_the_last_attempt"),
+    (Sabotage::AckBeforeLetter, "tests", "faults", "fault_d7_a_letter_that_is_denied"),
     (Sabotage::AttemptsByDelivery, "tests", "faults", "fault_b1_events_that_only_waited_in_killed"),
     (Sabotage::BareNak, "tests", "faults", "fault_b9_what_fails_together"),
     (Sabotage::DroppedErrors, "tests", "faults", "fault_b8_the_last_attempt"),
