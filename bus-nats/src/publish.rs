@@ -59,8 +59,9 @@ pub(crate) async fn once(
     mut headers: HeaderMap,
     payload: Bytes,
 ) -> Result<(), TransportError> {
-    if !planted(Sabotage::StoredAgain) {
-        headers.insert(ONLY_ONCE, "0");
+    match planted(Sabotage::StoredAgain) {
+        false => headers.insert(ONLY_ONCE, "0"),
+        true => headers.insert(MESSAGE_ID, EventId::now().to_string()),
     }
     Message { subject, headers: Headers::These(headers), payload }.store(shared).await.map(drop)
 }

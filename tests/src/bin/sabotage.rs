@@ -31,7 +31,7 @@ const FOUND_BY: &[FoundBy] = &[
     (Sabotage::StopWithoutFlush, "tests", "faults", "fault_f1_stops_at_any_moment"),
     (Sabotage::StopWithoutHandBack, "tests", "faults", "fault_b13"),
     (Sabotage::StoredAgain, "bus-nats", "redrive", "a_redrive_that_ended_in_the_middle"),
-    (Sabotage::UnknownIsStored, "tests", "faults", "fault_a3_without_a_server"),
+    (Sabotage::UnknownIsStored, "tests", "faults", "fault_a3_a_publish_whose"),
 ];
 
 /// Runs a row's test, with the sabotage or without.
