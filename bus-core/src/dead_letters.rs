@@ -105,6 +105,11 @@ impl DeadLetters {
         self.with(|filter| filter.id = Some(id))
     }
 
+    /// One dead letter, whatever the filters say; its payload and headers are those of the event.
+    pub async fn show(&self, id: &DeadLetterId) -> Result<DeadLetter, OperatorError> {
+        self.operator()?.dead_letter(id).await
+    }
+
     /// The oldest of them, at most `limit`.
     pub async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, OperatorError> {
         let (mut walk, mut letters) = (self.walk(true)?, Vec::new());

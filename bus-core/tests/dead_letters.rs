@@ -108,6 +108,8 @@ async fn filters_narrow_and_add_up() {
     let letters = all().list(100).await.unwrap();
     let (second, last) = (&letters[1], letters[10].failed.last);
     assert!(letters.is_sorted_by_key(|letter| letter.position));
+    let shown = all().show(&second.id).await.unwrap();
+    assert_eq!((&shown.id, &shown.envelope), (&second.id, &second.envelope));
     assert_eq!(all().id(second.id.clone()).list(9).await.unwrap()[0].id, second.id);
     assert_eq!(all().id(second.id.clone()).handler("nobody").count().await, Ok(0));
     let younger = letters.iter().filter(|letter| letter.failed.last >= last).count();
