@@ -53,14 +53,8 @@ impl Purge {
         if self.letters.filter.is_all() && !self.everything && !self.dry {
             return Err(OperatorError::Unfiltered);
         }
-        match self.go_through(&mut done).await {
-            Ok(()) => Ok(done),
-            Err(source) if done.purged > 0 => {
-                let (done, source) = (done.purged, Box::new(source));
-                Err(OperatorError::Interrupted { done, source })
-            }
-            Err(error) => Err(error),
-        }
+        let ended = self.go_through(&mut done).await;
+        ended.map(|()| done).map_err(|error| error.after(done.purged))
     }
 
     async fn go_through(&self, done: &mut Purged) -> Result<(), OperatorError> {

@@ -86,14 +86,8 @@ impl Redrive {
 
     async fn run(self) -> Result<Redriven, OperatorError> {
         let mut done = Redriven::default();
-        match self.go_through(&mut done).await {
-            Ok(()) => Ok(done),
-            Err(source) if done.redriven > 0 => {
-                let (done, source) = (done.redriven, Box::new(source));
-                Err(OperatorError::Interrupted { done, source })
-            }
-            Err(error) => Err(error),
-        }
+        let ended = self.go_through(&mut done).await;
+        ended.map(|()| done).map_err(|error| error.after(done.redriven))
     }
 
     async fn go_through(&self, done: &mut Redriven) -> Result<(), OperatorError> {

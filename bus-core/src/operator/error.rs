@@ -42,3 +42,13 @@ pub enum OperatorError {
         source: Box<OperatorError>,
     },
 }
+
+impl OperatorError {
+    /// The same, where so many were done before.
+    pub(crate) fn after(self, done: u64) -> Self {
+        if done == 0 {
+            return self;
+        }
+        Self::Interrupted { done, source: Box::new(self) }
+    }
+}

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use bus_core::prelude::*;
-use bus_nats::{NatsConfig, NatsTransport};
+use bus_nats::dev_server::DevServer;
 use tests::chaos::injected::Injected;
 use tests::chaos::proxy::{Action, Proxy, When};
 use tests::jobs::{Does, Job};
@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::ledger::Ledger;
 use crate::process::Process;
-use crate::{MILLISECOND, PATIENCE, server};
+use crate::{MILLISECOND, PATIENCE, connect, server};
 
 const JOBS: u32 = 600;
 
@@ -62,20 +62,36 @@ async fn fault_d10_a_redrive_that_is_killed_again_and_again_loses_and_doubles_no
     );
 }
 
+/// One dead letter, and an operator behind a proxy.
+struct Far {
+    proxy: Proxy,
+    far: Bus,
+    ledger: Ledger,
+    _worker: Process,
+    _server: DevServer,
+}
+
+impl Far {
+    async fn new() -> Self {
+        let (server, _, bus) = server().await;
+        let does = Does::RejectUntilRedriven;
+        bus.publish(&Job { number: 0, does }).await.unwrap();
+        let ledger = Ledger::default();
+        let worker = Process::ready(&server.url(), "worker", Manner::default(), &ledger).await;
+        while bus.dead_letters().count().await.unwrap() < 1 {
+            sleep(50 * MILLISECOND).await;
+        }
+        let proxy = Proxy::start(server.port()).await.unwrap();
+        let far = Bus::new(connect(&proxy.url()).await);
+        Self { proxy, far, ledger, _worker: worker, _server: server }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_d10_a_list_whose_connection_is_lost_in_the_middle_ends() {
     let injected = Injected::begin("fault_d10 list");
-    let (server, _, bus) = server().await;
-    let does = Does::RejectUntilRedriven;
-    bus.publish(&Job { number: 0, does }).await.unwrap();
-    let ledger = Ledger::default();
-    let _worker = Process::ready(&server.url(), "worker", Manner::default(), &ledger).await;
-    while bus.dead_letters().count().await.unwrap() < 1 {
-        sleep(50 * MILLISECOND).await;
-    }
-    let proxy = Proxy::start(server.port()).await.unwrap();
-    let config = NatsConfig { servers: vec![proxy.url()], ..NatsConfig::default() };
-    let far = Bus::new(NatsTransport::connect(config).await.unwrap());
+    let bench = Far::new().await;
+    let Far { proxy, far, .. } = &bench;
     let asks = When::to_server().subject("$JS.API.CONSUMER.MSG.NEXT.BUS_DLQ").first(1);
     let _rule = proxy.rule(asks, Action::CutBefore);
     let counted = timeout(PATIENCE, far.dead_letters().count()).await;
@@ -89,17 +105,8 @@ async fn fault_d10_a_list_whose_connection_is_lost_in_the_middle_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_d10_a_redrive_whose_ack_is_lost_doubles_nothing() {
     let injected = Injected::begin("fault_d10 ack");
-    let (server, _, bus) = server().await;
-    let does = Does::RejectUntilRedriven;
-    bus.publish(&Job { number: 0, does }).await.unwrap();
-    let ledger = Ledger::default();
-    let _worker = Process::ready(&server.url(), "worker", Manner::default(), &ledger).await;
-    while bus.dead_letters().count().await.unwrap() < 1 {
-        sleep(50 * MILLISECOND).await;
-    }
-    let proxy = Proxy::start(server.port()).await.unwrap();
-    let config = NatsConfig { servers: vec![proxy.url()], ..NatsConfig::default() };
-    let far = Bus::new(NatsTransport::connect(config).await.unwrap());
+    let bench = Far::new().await;
+    let Far { proxy, far, ledger, .. } = &bench;
     let acks = When::to_client().payload("\"stream\":\"BUS_RETRY\"").first(1);
     let rule = proxy.rule(acks, Action::Drop);
     let done = far.dead_letters().redrive().await;
