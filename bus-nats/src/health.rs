@@ -46,8 +46,10 @@ impl Condition {
         self.0.tell.subscribe()
     }
 
+    /// There is a connection; what found no answer over another one says nothing of it.
     pub(crate) fn up(&self) {
-        self.0.change(|state| state.down = None);
+        self.0.unanswered.store(false, Ordering::Release);
+        self.0.change(|state| (state.down, state.unanswered) = (None, None));
     }
 
     pub(crate) fn down(&self, reason: &str) {
@@ -185,6 +187,10 @@ mod tests {
             condition.unanswered();
             assert!(!is_ready());
             condition.answered();
+            assert!(is_ready());
+            condition.unanswered();
+            condition.down("lost");
+            condition.up();
             assert!(is_ready());
             condition.unanswered();
             sleep(BELIEVED - LOOK).await;

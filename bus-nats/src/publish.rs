@@ -124,7 +124,9 @@ impl Message<'_> {
             if matches!(last, TransportError::Unknown { .. }) {
                 // From here on nobody can say that it is not stored.
                 unknown = Some(last.clone());
-                shared.signals.health.unanswered();
+                if shared.is_connected() {
+                    shared.signals.health.unanswered();
+                }
             }
             let wait = jitter(pause);
             if Instant::now() + wait >= deadline {
