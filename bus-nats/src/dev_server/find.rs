@@ -37,7 +37,9 @@ pub(super) fn installed(version: &str) -> Result<PathBuf, DevServerError> {
 /// nearest one above it that cargo has marked.
 pub(super) fn target() -> Result<PathBuf, DevServerError> {
     let program = env::current_exe().map_err(DevServerError::folder(Path::new("this program")))?;
-    let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").is_file();
+    // The tag is there only where cargo made the folder itself.
+    let marks = ["CACHEDIR.TAG", ".rustc_info.json"];
+    let marked = |folder: &&Path| marks.iter().any(|mark| folder.join(mark).is_file());
     match program.ancestors().find(marked) {
         Some(folder) => Ok(folder.to_owned()),
         // Not run by cargo: the user's own place for such things.

@@ -107,7 +107,9 @@ impl Drop for Account {
 /// The target folder that this program was built into: the nearest one that cargo has marked.
 fn target() -> io::Result<PathBuf> {
     let program = env::current_exe()?;
-    let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").is_file();
+    // The tag is there only where cargo made the folder itself.
+    let marks = ["CACHEDIR.TAG", ".rustc_info.json"];
+    let marked = |folder: &&Path| marks.iter().any(|mark| folder.join(mark).is_file());
     let folder = program.ancestors().find(marked).map(Path::to_owned);
     folder.ok_or_else(|| io::Error::other("this program is in no target folder"))
 }
