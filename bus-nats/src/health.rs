@@ -19,7 +19,7 @@ pub(crate) struct Condition(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     tell: watch::Sender<Health>,
-    /// Whether a publish found no answer; read for each that does.
+    /// What the state says of it, without its lock: read for each publish that finds an answer.
     unanswered: AtomicBool,
     state: Mutex<State>,
 }
@@ -48,7 +48,6 @@ impl Condition {
 
     /// There is a connection; what found no answer over another one says nothing of it.
     pub(crate) fn up(&self) {
-        self.0.unanswered.store(false, Ordering::Release);
         self.0.change(|state| (state.down, state.unanswered) = (None, None));
     }
 
@@ -60,14 +59,12 @@ impl Condition {
 
     /// A publish found no answer: so does a server whose disk is full.
     pub(crate) fn unanswered(&self) {
-        self.0.unanswered.store(true, Ordering::Release);
         self.0.change(|state| state.unanswered = Some(Instant::now() + BELIEVED));
     }
 
     /// A publish found an answer.
     pub(crate) fn answered(&self) {
         if self.0.unanswered.load(Ordering::Acquire) {
-            self.0.unanswered.store(false, Ordering::Release);
             self.0.change(|state| state.unanswered = None);
         }
     }
@@ -118,6 +115,7 @@ impl Inner {
         // Told under the lock, so that the last word is the last change.
         let mut state = lock(&self.state);
         change(&mut state);
+        self.unanswered.store(state.unanswered.is_some(), Ordering::Release);
         let troubles = state.troubles.iter().map(|(what, (_, last))| format!("{what}: {last}"));
         let silent = state.unanswered.map(|_| "publishes find no answer".to_owned());
         let reasons: Vec<_> = state.down.iter().cloned().chain(silent).chain(troubles).collect();
