@@ -45,6 +45,12 @@ pub fn package(name: &str, version: &str) -> Result<PathBuf, DevServerError> {
     package::installed(name, version)
 }
 
+/// The target folder that this program was built into: for what tests leave behind.
+#[doc(hidden)]
+pub fn target() -> Result<PathBuf, DevServerError> {
+    find::target()
+}
+
 impl DevServer {
     /// Starts the server that `$NATS_SERVER` names, or the one on the PATH, or installs
     /// [`VERSION`] into the target folder first.

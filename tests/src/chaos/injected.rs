@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{env, hash};
+
+use bus_nats::dev_server::target;
 
 /// Sets the seed, so that a run can be repeated.
 pub const SEED: &str = "BUS_FAULT_SEED";
@@ -86,7 +87,7 @@ impl Account {
     }
 
     fn write(&self, line: &str) -> io::Result<()> {
-        let path = target()?.join(FILE);
+        let path = target().map_err(io::Error::other)?.join(FILE);
         let mut file = File::options().create(true).append(true).open(path)?;
         // In one piece: tests run side by side.
         file.write_all(format!("{}: {line}\n", self.test).as_bytes())
@@ -102,16 +103,6 @@ impl Drop for Account {
             println!("this could not be written down: {error}");
         }
     }
-}
-
-/// The target folder that this program was built into: the nearest one that cargo has marked.
-fn target() -> io::Result<PathBuf> {
-    let program = env::current_exe()?;
-    // The tag is there only where cargo made the folder itself.
-    let marks = ["CACHEDIR.TAG", ".rustc_info.json"];
-    let marked = |folder: &&Path| marks.iter().any(|mark| folder.join(mark).is_file());
-    let folder = program.ancestors().find(marked).map(Path::to_owned);
-    folder.ok_or_else(|| io::Error::other("this program is in no target folder"))
 }
 
 /// Numbers that look random and are the same for the same seed. Clones draw from one row.
