@@ -103,12 +103,27 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, bool)> {
     ]
 }
 
+/// What a payload costs it costs each time; what others cost on a busy machine it does not.
+fn quickest<T>(decode: impl Fn() -> T) -> (Duration, T) {
+    let timed = || {
+        let begun = Instant::now();
+        let decoded = decode();
+        (begun.elapsed(), decoded)
+    };
+    let mut best = timed();
+    for _ in 0..4 {
+        let next = timed();
+        if next.0 < best.0 {
+            best = next;
+        }
+    }
+    best
+}
+
 #[test]
 fn fault_d4_no_payload_takes_long_to_decode_or_takes_the_stack() {
     for (what, bytes, is_job) in corpus() {
-        let begun = Instant::now();
-        let decoded = Json::decode::<Job>(&bytes);
-        let took = begun.elapsed();
+        let (took, decoded) = quickest(|| Json::decode::<Job>(&bytes));
         println!("{what}: {} bytes, {took:?}", bytes.len());
         assert_eq!(decoded.is_ok(), is_job, "{what}: {decoded:?}");
         // Without optimization a byte costs about twenty times as much.
