@@ -9,10 +9,22 @@ use futures_util::StreamExt;
 use tests::jobs::Jobs;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::MILLISECOND;
 use crate::ledger::{Ledger, Runs};
+use crate::{MILLISECOND, PATIENCE};
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
+
+/// A cluster that was just made may have no leader for a consumer that was just made; a service says
+/// so and does not start, and whoever runs it starts it again.
+async fn started(service: impl Fn() -> Service) -> Running {
+    let begun = Instant::now();
+    loop {
+        match service().start().await {
+            Ok(running) => return running,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
+        }
+    }
+}
 
 /// All workers of the group `jobs_work`.
 pub(crate) struct Crew {
@@ -27,8 +39,8 @@ impl Crew {
         let (ledger, mut transports, mut workers) = (Ledger::default(), Vec::new(), Vec::new());
         for (config, who) in configs.into_iter().zip(NAMES) {
             let transport = NatsTransport::connect(config).await.unwrap();
-            let service = jobs.service(Bus::new(transport.clone()), ledger.of(who));
-            workers.push(service.start().await.unwrap());
+            let service = || jobs.service(Bus::new(transport.clone()), ledger.of(who));
+            workers.push(started(service).await);
             transports.push(transport);
         }
         Self { ledger, transports, workers }
