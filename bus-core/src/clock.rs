@@ -25,7 +25,7 @@ pub(crate) struct Clock(Arc<Kind>);
 #[derive(Debug)]
 enum Kind {
     /// The time of the machine, random ids.
-    System { start: Instant },
+    System { start: Instant, wall: SystemTime },
     /// The time of tokio, which a test can pause; ids from a seed.
     Seeded { start: Instant, ids: Mutex<u64> },
     /// Moved by hand, in nanoseconds; ids from a seed.
@@ -35,7 +35,7 @@ enum Kind {
 
 impl Clock {
     pub(crate) fn system() -> Self {
-        Self(Arc::new(Kind::System { start: Instant::now() }))
+        Self(Arc::new(Kind::System { start: Instant::now(), wall: SystemTime::now() }))
     }
 
     pub(crate) fn seeded(seed: u64) -> Self {
@@ -50,7 +50,7 @@ impl Clock {
     /// Time since the clock was made; never goes back.
     pub(crate) fn elapsed(&self) -> Duration {
         match &*self.0 {
-            Kind::System { start } | Kind::Seeded { start, .. } => start.elapsed(),
+            Kind::System { start, .. } | Kind::Seeded { start, .. } => start.elapsed(),
             #[cfg(feature = "testing")]
             Kind::Manual { now, .. } => Duration::from_nanos(now.load(Ordering::SeqCst)),
         }
@@ -73,10 +73,18 @@ impl Clock {
         }
     }
 
+    /// The time of day when so much had [elapsed](Self::elapsed).
+    pub(crate) fn wall_at(&self, elapsed: Duration) -> SystemTime {
+        match &*self.0 {
+            Kind::System { wall, .. } => *wall + elapsed,
+            _ => SystemTime::UNIX_EPOCH + TEST_EPOCH + elapsed,
+        }
+    }
+
     /// When tokio's clock will show `at`; `None` if it never will, or only a hand moves the clock.
     pub(crate) fn instant(&self, at: Duration) -> Option<Instant> {
         match &*self.0 {
-            Kind::System { start } | Kind::Seeded { start, .. } => start.checked_add(at),
+            Kind::System { start, .. } | Kind::Seeded { start, .. } => start.checked_add(at),
             #[cfg(feature = "testing")]
             Kind::Manual { .. } => None,
         }

@@ -11,6 +11,7 @@ use crate::failure::HandlerResult;
 use crate::middleware::{Passage, sealed};
 use crate::publish::{Bus, Publish};
 use crate::state::States;
+use crate::telemetry::{Carried, captured};
 use crate::transport::{GroupName, TransportError};
 
 /// The facts of a delivery, and publishing from a handler. Cheap to clone; can move to a task.
@@ -23,6 +24,8 @@ struct Run {
     desk: Arc<Desk>,
     /// How often this run published what; only looked up.
     children: Mutex<HashMap<EventId, u64>>,
+    /// The trace that this run is part of.
+    carried: Carried,
 }
 
 /// What all runs of one handler share.
@@ -33,8 +36,13 @@ pub(crate) struct Desk {
 }
 
 impl Context {
-    pub(crate) fn new(envelope: Arc<Envelope>, history: History, desk: Arc<Desk>) -> Self {
-        Self(Arc::new(Run { envelope, history, desk, children: Mutex::default() }))
+    pub(crate) fn new(
+        envelope: Arc<Envelope>,
+        history: History,
+        desk: Arc<Desk>,
+        carried: Carried,
+    ) -> Self {
+        Self(Arc::new(Run { envelope, history, desk, children: Mutex::default(), carried }))
     }
 
     /// Publishes an event that follows from this one. It carries the correlation on, names this
@@ -52,7 +60,9 @@ impl Context {
             child.hops = envelope.hops.saturating_add(1);
             child
         });
-        Publish::new(desk.bus.clone(), draft)
+        // Also from a task that the run has spawned, where nothing is current.
+        let carried = captured().or_else(|| self.0.carried.clone());
+        Publish::new(desk.bus.clone(), draft, E::SUBJECT, carried)
     }
 
     /// Takes back an event that waits for its time, as [`Bus::cancel`] does.

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use crate::group::GroupName;
 use crate::operator::{DeadLetter, DeadLetterId, Operator, OperatorError};
 use crate::settle::Reason;
+use crate::telemetry::Live;
 use crate::transport::Transport;
 
 pub use self::cause::{Cause, MAX_CAUSES};
@@ -57,12 +58,13 @@ mod walk;
 #[must_use = "a selection of dead letters does nothing by itself"]
 pub struct DeadLetters {
     transport: Arc<dyn Transport>,
+    live: Arc<Live>,
     filter: Filter,
 }
 
 impl DeadLetters {
-    pub(crate) fn of(transport: Arc<dyn Transport>) -> Self {
-        Self { transport, filter: Filter::default() }
+    pub(crate) fn of(transport: Arc<dyn Transport>, live: Arc<Live>) -> Self {
+        Self { transport, live, filter: Filter::default() }
     }
 
     /// Only those that this group gave up.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::answer::Answer;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, TraceParent};
 use crate::settle::{Settle, SettleError, Settlement};
 
 /// One arrival of one envelope at one group, consumed by settling it. One that is dropped comes
@@ -13,6 +13,7 @@ use crate::settle::{Settle, SettleError, Settlement};
 pub struct Delivery {
     envelope: Arc<Envelope>,
     history: History,
+    place: Option<Place>,
     token: u64,
     lane: Option<Arc<dyn Settle>>,
 }
@@ -27,6 +28,29 @@ pub struct History {
     pub first_failure: Option<SystemTime>,
     /// How often it came back from the dead letters.
     pub redrives: u32,
+    /// The span of the run that failed last.
+    pub previous: Option<TraceParent>,
+}
+
+/// Where the broker keeps what it delivered, and since when: what traces and metrics say of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// The name of the log that it stands in, where there is more than one.
+    pub log: Option<Arc<str>>,
+    /// Its number there.
+    pub sequence: u64,
+    /// How often it was delivered, this one counted, to whomever.
+    pub deliveries: u64,
+    /// When it could be delivered at first: when it was stored, or when its retry was due.
+    pub since: Option<SystemTime>,
+}
+
+impl Place {
+    /// A place in the only log, delivered for the first time.
+    pub fn new(sequence: u64) -> Self {
+        Self { log: None, sequence, deliveries: 1, since: None }
+    }
 }
 
 impl History {
@@ -44,7 +68,13 @@ impl Delivery {
         token: u64,
         lane: Arc<dyn Settle>,
     ) -> Self {
-        Self { envelope, history, token, lane: Some(lane) }
+        Self { envelope, history, place: None, token, lane: Some(lane) }
+    }
+
+    /// The same, where the broker says where it keeps it.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
     }
 
     /// The event.
@@ -55,6 +85,11 @@ impl Delivery {
     /// What happened before.
     pub fn history(&self) -> History {
         self.history
+    }
+
+    /// Where the broker keeps it, if it says so.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     /// Says that the handler is about to run; to be awaited before it does.

@@ -10,23 +10,24 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, warn};
+use tracing::warn;
 
 use crate::context::{Context, Desk};
 use crate::delivery::Delivery;
-use crate::envelope::Envelope;
 use crate::failure::{HandlerError, HandlerResult, Verdict};
 use crate::handler::Entry;
 use crate::middleware::{Middleware, Next};
 use crate::retry::{Decision, draw};
 use crate::sabotage::{Sabotage, planted};
 use crate::settle::{Failed, Reason, Settlement};
+use crate::telemetry::{Attempt, Seen};
 
 pub(crate) use self::gate::Gate;
 use self::guard::{Ended, guarded, quietly};
 pub(crate) use self::tally::Tally;
 pub(crate) use self::trust::{Trial, Trust};
 
+mod answer;
 mod gate;
 mod guard;
 mod tally;
@@ -41,6 +42,7 @@ pub(crate) struct Route {
     pub(crate) trust: Trust,
     pub(crate) gate: Gate,
     pub(crate) redact: Option<Redact>,
+    pub(crate) seen: Seen,
     /// Answers that are on their way and hold no slot any more.
     pub(crate) unanswered: Semaphore,
 }
@@ -69,7 +71,8 @@ const NOT_BEGUN_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn dispatch(route: Arc<Route>, delivery: Delivery, leave: Leave) {
     let Leave { slot, trial, era, halt } = leave;
     let pass = route.gate.pass(era);
-    let Some(ended) = run(&route, &delivery, trial, &halt).await else {
+    let mut attempt = route.seen.attempt(&delivery, || route.desk.bus.clock().wall());
+    let Some(ended) = run(&route, &delivery, &attempt, trial, &halt).await else {
         // Handed back it would come again at once, to a broker that can not be reached. Dropped, it
         // comes after its lease; and the slot is held for a while, so that not all the rest follows.
         let _ = halt.run_until_cancelled(sleep(NOT_BEGUN_PAUSE)).await;
@@ -79,13 +82,15 @@ pub(crate) async fn dispatch(route: Arc<Route>, delivery: Delivery, leave: Leave
     let sign = ended.sign();
     let settlement = route.decide(ended, &delivery);
     pass.end(delivery.envelope().id.bits(), sign, settlement.failed());
-    route.settle(delivery, settlement, slot).await;
+    attempt.end(&settlement, answer::attempt(&delivery, &settlement));
+    route.settle(delivery, settlement, attempt, slot).await;
 }
 
 /// How the run ended; `None` if it did not begin, because the broker could not be told of it.
 async fn run(
     route: &Route,
     delivery: &Delivery,
+    attempt: &Attempt<'_>,
     trial: Trial,
     halt: &CancellationToken,
 ) -> Option<Ended> {
@@ -104,8 +109,9 @@ async fn run(
             return None;
         }
     }
-    let ctx = Context::new(envelope, history, Arc::clone(&route.desk));
-    let run = route.trust.watch(trial, route.call(ctx));
+    let carried = attempt.context().clone();
+    let ctx = Context::new(envelope, history, Arc::clone(&route.desk), carried);
+    let run = route.trust.watch(trial, attempt.within(route.call(ctx)));
     Some(guarded(run, route.entry.options.timeout, halt).await)
 }
 
@@ -181,47 +187,5 @@ impl Route {
         failed.service = Cow::Owned(self.desk.group.service().to_owned());
         failed.version = Cow::Borrowed(self.entry.site.map_or("", |site| site.version));
         failed
-    }
-
-    /// Not under any stop: a shutdown must not lose the answer to work already done.
-    async fn settle(&self, delivery: Delivery, settlement: Settlement, slot: OwnedSemaphorePermit) {
-        let (released, envelope) =
-            (settlement == Settlement::Release, Arc::clone(delivery.envelope()));
-        self.log(&envelope, &settlement);
-        let settled = match delivery.settle(settlement).into_now() {
-            Ok(settled) => settled,
-            Err(answer) => {
-                // The answer is nobody's work, so the next run can begin; but not without end.
-                let _unanswered = self.unanswered.acquire().await;
-                drop(slot);
-                answer.await
-            }
-        };
-        let count = match settled {
-            Ok(()) if released => &self.tally.released,
-            Ok(()) => &self.tally.answered,
-            Err(error) => {
-                let (handler, id) = (&self.entry.name, &envelope.id);
-                warn!(handler, %id, %error, "not settled, it comes again");
-                &self.tally.lost
-            }
-        };
-        count.fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn log(&self, envelope: &Envelope, settlement: &Settlement) {
-        let (handler, event, id) = (&self.entry.name, &*envelope.type_name, &envelope.id);
-        match settlement {
-            Settlement::Ack => debug!(handler, event, %id, "handled"),
-            Settlement::Release => debug!(handler, event, %id, "handed back"),
-            Settlement::Retry { after, failed } => {
-                let Failed { attempt, class, text: error, .. } = failed;
-                warn!(handler, event, %id, attempt, %class, error, ?after, "failed, will be retried");
-            }
-            Settlement::DeadLetter { reason, failed } => {
-                let Failed { attempt, class, text: error, .. } = failed;
-                error!(handler, event, %id, attempt, %class, error, %reason, "failed, is a dead letter");
-            }
-        }
     }
 }

@@ -11,9 +11,11 @@ use crate::subject::Subject;
 pub use self::headers::{Headers, InvalidHeader, MAX_HEADER_BYTES, MAX_HEADERS};
 pub(crate) use self::id::mix;
 pub use self::id::{EventId, InvalidId};
+pub use self::trace::{MAX_BAGGAGE, MAX_TRACE_STATE, Trace, TraceContext, TraceParent};
 
 mod headers;
 mod id;
+mod trace;
 
 /// The event on its way, as every transport moves it; the attributes are those of CloudEvents 1.0.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +42,8 @@ pub struct Envelope {
     /// How many handlers published one because of the other, and at once, before this one: events
     /// that go in circles are known by it.
     pub hops: u32,
+    /// The trace that it is part of.
+    pub trace: Trace,
     /// The publisher's own headers.
     pub headers: Headers,
     /// The media type of the payload.
@@ -67,6 +71,7 @@ impl Envelope {
             key: None,
             causation: None,
             hops: 0,
+            trace: Trace::default(),
             headers: Headers::new(),
             content_type: Cow::Borrowed("application/json"),
             payload: payload.into(),

@@ -1,6 +1,8 @@
 //! What shares one copy of the work: a service's handler, all its replicas together.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::subject::Filter;
@@ -21,6 +23,40 @@ pub struct Group {
     pub timeout: Duration,
     /// Where it begins if it is new.
     pub start: Start,
+    /// Where the transport may tell how its work for the group goes.
+    pub meters: Arc<Meters>,
+}
+
+/// What a transport tells of its work for a group, for metrics. One that tells nothing is not shown.
+#[derive(Debug, Default)]
+pub struct Meters {
+    credit: AtomicU64,
+    held: AtomicU64,
+    renewals: AtomicU64,
+}
+
+impl Meters {
+    /// How many deliveries it wants to hold at once now.
+    pub fn set_credit(&self, credit: u64) {
+        self.credit.store(credit, Ordering::Relaxed);
+    }
+
+    /// How many deliveries it holds now, waiting or running.
+    pub fn set_held(&self, held: u64) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
+    /// So many leases were renewed.
+    pub fn renewed(&self, leases: u64) {
+        self.renewals.fetch_add(leases, Ordering::Relaxed);
+    }
+
+    /// Credit, held and renewals; `None` from a transport that has no credit.
+    pub(crate) fn read(&self) -> Option<[u64; 3]> {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let credit = read(&self.credit);
+        (credit > 0).then(|| [credit, read(&self.held), read(&self.renewals)])
+    }
 }
 
 impl Group {
@@ -34,6 +70,7 @@ impl Group {
             lease: Duration::from_secs(30),
             timeout: Duration::from_secs(300),
             start: Start::Beginning,
+            meters: Arc::default(),
         }
     }
 }

@@ -32,6 +32,7 @@
 //! | --- | --- |
 //! | what travels | [`subject`] [`codec`] [`event`] [`envelope`] |
 //! | what a transport writes | [`answer`] [`settle`] [`delivery`] `group` [`operator`] [`transport`] |
+//! | seeing | [`telemetry`] |
 //! | what people ask of it | [`dead_letters`] |
 //! | sending | [`middleware`] [`publish`] |
 //! | what an application writes | [`failure`] [`retry`] [`breaker`] [`parameter`] [`mod@handler`] [`registry`] |
@@ -56,6 +57,8 @@ mod group;
 pub mod operator;
 pub mod settle;
 pub mod transport;
+
+pub mod telemetry;
 
 pub mod dead_letters;
 

@@ -16,7 +16,9 @@ use crate::clock::{Clock, after};
 use crate::envelope::{Envelope, EventId};
 use crate::operator::Operator;
 use crate::publish::Bus;
-use crate::transport::{Deliveries, Group, Health, Plan, Survey, Transport, TransportError};
+use crate::transport::{
+    Deliveries, Group, Health, Plan, Survey, System, Transport, TransportError,
+};
 
 pub use self::config::MemoryConfig;
 
@@ -25,6 +27,7 @@ use self::subscription::Subscription;
 
 mod broker;
 mod config;
+mod entry;
 mod group;
 #[cfg(feature = "testing")]
 pub mod history;
@@ -233,6 +236,10 @@ impl Transport for Memory {
 
     fn operator(&self) -> Option<&dyn Operator> {
         Some(self)
+    }
+
+    fn system(&self) -> System {
+        System::new("memory")
     }
 
     fn identity(&self) -> usize {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, TraceContext};
 use crate::group::GroupName;
 use crate::settle::{Failed, Reason};
 
@@ -29,8 +29,12 @@ pub trait Operator: Send + Sync {
 
     /// Sends a dead letter back to the group that gave it up, and to no other. Its attempts begin
     /// anew; the copy is stored before the record goes, and tried again after any end it is there
-    /// once.
-    async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError>;
+    /// once. A `hop` takes the place of that in the event's [`Trace`](crate::envelope::Trace).
+    async fn redrive(
+        &self,
+        id: &DeadLetterId,
+        hop: Option<&TraceContext>,
+    ) -> Result<(), OperatorError>;
 
     /// Removes a dead letter for good.
     async fn purge(&self, id: &DeadLetterId) -> Result<(), OperatorError>;

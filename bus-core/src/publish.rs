@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
@@ -16,14 +15,18 @@ use crate::envelope::{Envelope, EventId};
 use crate::event::Event;
 use crate::middleware::{Layers, Middleware, Passage, sealed};
 use crate::operator::Operator;
+use crate::telemetry::{Lazy, Live, Telemetry, captured};
 use crate::transport::{Health, Transport};
 
 pub use self::error::PublishError;
 pub use self::future::Publish;
+pub use self::limits::PublishLimits;
 
 mod delay;
 mod error;
 mod future;
+mod limits;
+mod send;
 
 /// Publishes typed events; cheap to clone.
 ///
@@ -57,37 +60,11 @@ struct Inner {
     limits: PublishLimits,
     slots: Arc<Semaphore>,
     room: Arc<Semaphore>,
+    telemetry: Arc<Lazy>,
 }
 
 /// The longest key in bytes: it travels as a header.
 pub const MAX_KEY: usize = 1024;
-
-/// What one bus may have under way. All of it is bounded, and says so when a bound is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PublishLimits {
-    /// Bytes of one payload, its publisher's headers included.
-    pub payload: usize,
-    /// How long a publish may take in all.
-    pub deadline: Duration,
-    /// Publishes that are not yet confirmed.
-    pub in_flight: usize,
-    /// Bytes of publishes that are not yet confirmed.
-    pub in_flight_bytes: usize,
-    /// Events that handlers publish at once, each because of the one before.
-    pub hops: u32,
-}
-
-impl Default for PublishLimits {
-    fn default() -> Self {
-        Self {
-            payload: 256 * 1024,
-            deadline: Duration::from_secs(10),
-            in_flight: 4096,
-            in_flight_bytes: 32 * 1024 * 1024,
-            hops: 1000,
-        }
-    }
-}
 
 impl Bus {
     /// A bus on a transport.
@@ -100,14 +77,16 @@ impl Bus {
         let (slots, room) = limits.semaphores();
         let (layers, outgoing) = (Layers::default(), Vec::new());
         let source = Arc::from("bus");
-        let inner = Inner { transport, clock, source, layers, outgoing, limits, slots, room };
+        let telemetry = Arc::new(Lazy::new(Telemetry::new()));
+        let inner =
+            Inner { transport, clock, source, layers, outgoing, limits, slots, room, telemetry };
         Self { inner: Arc::new(inner) }
     }
 
     /// Publishes an event: encoded here and now, stored when the future resolves, with the id
     /// under which it is stored.
     pub fn publish<E: Event>(&self, event: &E) -> Publish {
-        Publish::new(self.clone(), self.seal(event))
+        Publish::new(self.clone(), self.seal(event), E::SUBJECT, captured())
     }
 
     /// Publishes many events, pipelined within the limits of the bus. They are sent in order, unless
@@ -169,6 +148,11 @@ impl Bus {
         })
     }
 
+    /// Sets what is told to an observability tool; by default everything, by what is installed.
+    pub fn telemetry(self, telemetry: Telemetry) -> Self {
+        self.with(|inner| inner.telemetry = Arc::new(Lazy::new(telemetry)))
+    }
+
     /// Whether the transport can do its work.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.inner.transport.health()
@@ -181,11 +165,15 @@ impl Bus {
 
     /// The dead letters: to be listed, counted, redriven and purged.
     pub fn dead_letters(&self) -> DeadLetters {
-        DeadLetters::of(Arc::clone(&self.inner.transport))
+        DeadLetters::of(Arc::clone(&self.inner.transport), Arc::clone(self.live()))
     }
 
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
         &self.inner.transport
+    }
+
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        self.inner.telemetry.get(&self.inner.transport)
     }
 
     pub(crate) fn layers(&self) -> &Layers {
@@ -219,14 +207,6 @@ impl Bus {
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.inner));
         self
-    }
-}
-
-impl PublishLimits {
-    fn semaphores(&self) -> (Arc<Semaphore>, Arc<Semaphore>) {
-        let permits =
-            |wanted: usize| Arc::new(Semaphore::new(wanted.clamp(1, Semaphore::MAX_PERMITS)));
-        (permits(self.in_flight), permits(self.in_flight_bytes))
     }
 }
 

@@ -23,6 +23,7 @@ pub use self::running::Running;
 mod checks;
 mod claims;
 mod error;
+mod lag;
 mod ledger;
 mod probe;
 mod report;

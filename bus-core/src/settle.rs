@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::answer::Answer;
+use crate::envelope::TraceParent;
 
 /// The answer to a delivery.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,14 @@ pub enum Settlement {
 }
 
 impl Settlement {
+    /// The run that failed, if one did.
+    pub(crate) fn failed_mut(&mut self) -> Option<&mut Failed> {
+        match self {
+            Self::Ack | Self::Release => None,
+            Self::Retry { failed, .. } | Self::DeadLetter { failed, .. } => Some(failed),
+        }
+    }
+
     /// The run that failed, if one did.
     pub(crate) fn failed(&self) -> Option<&Failed> {
         match self {
@@ -91,6 +100,8 @@ pub struct Failed {
     pub service: Cow<'static, str>,
     /// The version of the package that holds the handler.
     pub version: Cow<'static, str>,
+    /// The span of this run; of a dead letter, the span that wrote it.
+    pub span: Option<TraceParent>,
 }
 
 /// The most bytes of an error's text that are kept.
@@ -113,6 +124,7 @@ impl Failed {
             handler: Cow::Borrowed(""),
             service: Cow::Borrowed(""),
             version: Cow::Borrowed(""),
+            span: None,
         }
     }
 }

@@ -12,7 +12,11 @@ use crate::envelope::{Envelope, EventId};
 use crate::operator::Operator;
 use crate::subject::Filter;
 
-pub use crate::group::{Group, GroupName, InvalidName, Start, check_name};
+pub use crate::group::{Group, GroupName, InvalidName, Meters, Start, check_name};
+
+pub use self::system::System;
+
+mod system;
 
 /// Stores envelopes and delivers each of them to every group; the in-process one is the model.
 ///
@@ -63,6 +67,14 @@ pub trait Transport: Send + Sync + 'static {
     /// one service on it. By default each is a broker of its own.
     fn identity(&self) -> usize {
         std::ptr::from_ref(self).cast::<()>() as usize
+    }
+
+    /// The broker's name and address, for traces and metrics.
+    ///
+    /// The default is a nameless broker of this process. A transport to a broker that others know has
+    /// to say which, or nobody can tell its spans from those of another one.
+    fn system(&self) -> System {
+        System::new("bus")
     }
 
     /// What operators need, where there is such a thing.
@@ -208,6 +220,17 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => "unknown",
+            Self::Unavailable { .. } => "unavailable",
+            Self::NoStream { .. } => "no_stream",
+            Self::Full { .. } => "full",
+            Self::Denied { .. } => "denied",
+            Self::Unsupported { .. } => "unsupported",
+        }
+    }
+
     fn no_delays() -> Self {
         let reason = "this transport keeps no event until its time".to_owned();
         Self::Unsupported { reason }

@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "group",
     "operator",
     "transport",
+    "telemetry",
     "dead_letters",
     "middleware",
     "publish",

@@ -46,20 +46,34 @@ fn known(message: &jetstream::Message) -> Option<Known> {
 fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Arrival> {
     let (Known { mut origin, delivered }, mut history) = (known, History::default());
     let (again, mut letter) = (delivered > 1, None);
-    let sequence = origin.sequence;
+    let (sequence, since) = (origin.sequence, origin.stored);
+    let deliveries = u64::try_from(delivered).unwrap_or_default();
     let Message { reply, mut subject, headers, payload, .. } = message;
     if kind == Kind::Copies
         && let Some(stamp) = headers.as_ref().and_then(Stamp::read)
     {
         (origin, subject, letter) = (stamp.origin, stamp.subject.into(), stamp.letter);
         (history.attempts, history.first_failure) = (stamp.attempts, stamp.first_failure);
+        history.previous = stamp.previous;
     }
     history.redrives = origin.redrives;
     if planted(Sabotage::AttemptsByDelivery) {
         history.attempts = u32::try_from(delivered - 1).unwrap_or_default();
     }
     let original = Arc::new(Original { origin, subject, headers, payload });
-    Some(Arrival { kind, sequence, asked, reply: reply?, original, history, again, letter })
+    let reply = reply?;
+    Some(Arrival {
+        kind,
+        sequence,
+        asked,
+        reply,
+        original,
+        history,
+        again,
+        deliveries,
+        since,
+        letter,
+    })
 }
 
 /// Looks up how often an event was run that came before.

@@ -10,8 +10,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Auth, ConfigError, NatsConfig};
 
+pub(crate) use self::address::address;
 pub(crate) use self::signals::Signals;
 
+mod address;
 mod signals;
 mod tls;
 

@@ -6,24 +6,30 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::HeaderMap;
 use async_nats::header::{NATS_SCHEDULE, NATS_SCHEDULE_TARGET};
+use bus_core::envelope::TraceContext;
 use bus_core::transport::TransportError;
 use bytes::Bytes;
 
 use crate::headers::MESSAGE_ID;
 use crate::headers::stamp::Stamp;
+use crate::headers::trace;
 use crate::lease::Original;
 use crate::topology::own;
 use crate::transport::Shared;
 use crate::{delay, publish};
 
-/// Stores a copy that is delivered at once.
+/// Stores a copy that is delivered at once; where a `hop` sent it, as part of that trace.
 pub(crate) async fn now(
     shared: &Shared,
     stamp: &Stamp,
     headers: &HeaderMap,
+    hop: Option<&TraceContext>,
     payload: Bytes,
 ) -> Result<(), TransportError> {
     let (mut headers, token) = (stamp.on(Some(headers)), token(stamp));
+    if let Some(hop) = hop {
+        headers = trace::forward(&headers, hop);
+    }
     let letter = stamp.letter.unwrap_or_default();
     headers.insert(MESSAGE_ID, format!("{token}.{letter}"));
     publish::once(shared, own::subject(own::COPIES, &token), headers, payload).await

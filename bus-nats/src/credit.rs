@@ -112,6 +112,11 @@ impl Credit {
         self.wakes(self.is_worth(self.free()))
     }
 
+    /// How much may be held and asked for together.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Whether more is held than would be asked for now.
     pub(crate) fn is_over(&self) -> bool {
         self.held > self.limit

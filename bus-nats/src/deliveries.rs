@@ -78,11 +78,13 @@ impl Deliveries for Member {
                 let taken = &mut self.taken;
                 self.lane.leases(|leases| leases.next(taken, cx.waker(), Instant::now()));
             }
-            let Some(Yielded { token, original, history }) = self.taken.pop_front() else { break };
-            match original.envelope() {
+            let Some(yielded) = self.taken.pop_front() else { break };
+            let (token, history) = (yielded.token, yielded.history);
+            match yielded.original.envelope() {
                 Ok(envelope) => {
                     let (envelope, answers) = (Arc::new(envelope), Arc::clone(&self.answers));
-                    return Poll::Ready(Some(Delivery::new(envelope, history, token, answers)));
+                    let delivery = Delivery::new(envelope, history, token, answers);
+                    return Poll::Ready(Some(delivery.at(yielded.place())));
                 }
                 Err(error) => {
                     let lane = Arc::clone(&self.lane);

@@ -1,7 +1,7 @@
 //! Envelope ⇄ NATS headers: CloudEvents 1.0 in binary mode, and in structured mode when reading.
 //!
 //! The rules are those of the CloudEvents binding for NATS, 1.0.3: every attribute is a header
-//! `ce-…`, percent-encoded.
+//! `ce-…`, percent-encoded. `traceparent`, `tracestate` and `baggage` are as the W3C has them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ pub(crate) mod stamp;
 mod structured;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trace;
 mod write;
 
 /// The duplicate window's key: the event's id, on an original and never on a copy.
@@ -75,6 +76,7 @@ pub(crate) fn read(
     envelope.correlation = correlation.unwrap_or_else(|| envelope.id.clone());
     envelope.causation = found.event_id(Name::Causation)?;
     envelope.hops = found.number(Name::Hops)?.unwrap_or_default();
+    envelope.trace = trace::read(&found, None);
     let content_type = match content_type {
         None => found.text(Name::DataContentType)?,
         some => some,

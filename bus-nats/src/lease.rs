@@ -178,6 +178,12 @@ impl Leases {
         self.keeper_rests
     }
 
+    /// How much may be held of both consumers, and how much is.
+    pub(crate) fn meters(&self) -> (u64, u64) {
+        let limit = self.events.limit() + self.copies.limit();
+        (limit as u64, self.held.len() as u64)
+    }
+
     fn remove(&mut self, token: u64) -> Option<Held> {
         let held = self.held.remove(&token)?;
         self.places.remove(&held.arrival.place());

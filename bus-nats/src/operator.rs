@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use async_nats::jetstream::consumer::Info;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_trait::async_trait;
+use bus_core::envelope::TraceContext;
 use bus_core::operator::{DeadLetter, DeadLetterId, Lag, Letters, Operator, OperatorError, Page};
 use bus_core::transport::{GroupName, Plan, TransportError};
 use futures_util::TryStreamExt;
@@ -29,8 +30,12 @@ impl Operator for NatsTransport {
         self.ask(dead_letter::letter(self.shared(), id)).await
     }
 
-    async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
-        self.ask(dead_letter::redrive(self.shared(), id)).await
+    async fn redrive(
+        &self,
+        id: &DeadLetterId,
+        hop: Option<&TraceContext>,
+    ) -> Result<(), OperatorError> {
+        self.ask(dead_letter::redrive(self.shared(), id, hop)).await
     }
 
     async fn purge(&self, id: &DeadLetterId) -> Result<(), OperatorError> {

@@ -2,15 +2,13 @@
 //! costs nothing, one that comes again is looked up, and noted before it runs.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
-use bus_core::delivery::History;
 use bus_core::transport::{GroupName, TransportError};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use crate::headers;
@@ -18,8 +16,11 @@ use crate::publish::{Headers, Message, Stored};
 use crate::topology::own;
 use crate::transport::Shared;
 
-/// A server writes down in whole seconds when a delivery is due; killed, it gives it too early.
-const ROUNDING: Duration = Duration::from_secs(1);
+use self::noted::nanos;
+
+pub(crate) use self::noted::Runs;
+
+mod noted;
 
 /// Which event it is, and how often it came back from the dead letters since. Sequences alone do
 /// not say it: a stream that is made anew, or restored from a copy, gives them to other events.
@@ -47,59 +48,6 @@ impl Origin {
         let micros = nanos(*stored) / 1000;
         format!("{group}.{stream}.{sequence}-{micros:x}.{redrives}")
     }
-}
-
-/// What is noted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Runs {
-    attempts: u32,
-    /// Nanoseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_failure: Option<u64>,
-    /// There is to be no other run before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    due: Option<u64>,
-}
-
-impl Runs {
-    /// So many runs, the first failure among them at a time.
-    pub(crate) fn new(attempts: u32, first_failure: Option<SystemTime>) -> Self {
-        Self { attempts, first_failure: first_failure.map(nanos), due: None }
-    }
-
-    /// The next run is to be at this time or later.
-    pub(crate) fn due(self, time: Option<SystemTime>) -> Self {
-        Self { due: time.map(nanos), ..self }
-    }
-
-    /// By how much it is too early; clocks that differ by more than a rounding are not believed.
-    fn early(self, now: SystemTime) -> Duration {
-        let early = self.due.unwrap_or_default().saturating_sub(nanos(now));
-        Duration::from_nanos(early).min(ROUNDING)
-    }
-
-    /// What a history says of them, and one more that begins.
-    pub(crate) fn one_more(history: History) -> Self {
-        Self::new(history.next_attempt(), history.first_failure)
-    }
-
-    /// The same as a delivery's history says it.
-    pub(crate) fn apply(self, history: &mut History) {
-        // What a copy brings along may be younger than what is noted.
-        if self.attempts >= history.attempts {
-            history.attempts = self.attempts;
-            history.first_failure = self.first_failure.map(time).or(history.first_failure);
-        }
-    }
-}
-
-fn nanos(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn time(nanos: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
 }
 
 /// Notes it; done when it is safe. Says under which sequence it stands.

@@ -123,10 +123,12 @@ impl Claim {
             return self.answer(Bytes::from_static(b"-NAK"), false).await;
         }
         let first = arrival.history.first_failure.unwrap_or(failed.first);
+        let previous = failed.span.or(arrival.history.previous);
         let after = after.min(LONGEST);
         if after >= COPIED && self.lane.shared.has_schedules() {
             let mut stamp = Stamp::of(self.lane.name(), &arrival.original);
             (stamp.attempts, stamp.first_failure) = (failed.attempt, Some(first));
+            stamp.previous = previous;
             let stored = copy::later(&self.lane.shared, &stamp, &arrival.original, after).await;
             match stored {
                 Ok(()) => return self.answer(ACK, true).await,
@@ -137,7 +139,7 @@ impl Claim {
             }
         }
         let due = SystemTime::now().checked_add(after);
-        let runs = Runs::new(failed.attempt, Some(first)).due(due);
+        let runs = Runs::new(failed.attempt, Some(first)).due(due).previous(previous);
         note(&self.lane, self.token, &arrival.original.origin, runs).await?;
         // A delay of nothing the server takes for none, and that is meant here.
         let nanos = after.as_nanos();
@@ -157,7 +159,7 @@ impl Claim {
         match dead_letter::insist(&self.lane, &arrival.original, reason, failed).await {
             Ok(()) => self.answer(format!("+TERM {reason}").into(), true).await,
             Err(error) => {
-                let before = Runs::new(arrival.history.attempts, arrival.history.first_failure);
+                let before = Runs::of(arrival.history);
                 let origin = arrival.original.origin.clone();
                 // What is not handed back comes after its lease.
                 let _ = self.release(origin, before).await;

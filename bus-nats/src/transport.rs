@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bus_core::answer::Answer;
 use bus_core::operator::Operator;
 use bus_core::transport::{
-    Deliveries, Group, GroupName, Health, Plan, Survey, Transport, TransportError,
+    Deliveries, Group, GroupName, Health, Plan, Survey, System, Transport, TransportError,
 };
 use bus_core::{Envelope, EventId};
 use tokio::sync::{OnceCell, watch};
@@ -31,6 +31,7 @@ use crate::lock::lock;
 use crate::refusals::permitted;
 use crate::topology::domains::Domains;
 use crate::topology::floor::Floors;
+use crate::topology::own;
 use crate::{delay, health, publish};
 
 mod provide;
@@ -203,6 +204,18 @@ impl Transport for NatsTransport {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.0.signals.health.subscribe()
+    }
+
+    fn system(&self) -> System {
+        let mut system = System::new("nats");
+        let info = self.0.client.server_info();
+        let address = connection::address(&self.0.config.servers, &info.host, info.port);
+        (system.address, system.port) = address.unzip();
+        system.dead_letters = own::LETTERS;
+        system.log = "messaging.nats.stream";
+        system.sequence = "messaging.nats.sequence";
+        system.deliveries = "messaging.nats.message.delivery_count";
+        system
     }
 
     fn identity(&self) -> usize {

@@ -16,7 +16,7 @@ const FILE: usize = 250;
 const FUNCTION: usize = 40;
 
 /// Crates in `cargo tree -e normal`, our own included.
-const CRATES: [(&str, usize); 2] = [("bus-core", 42), ("bus-nats", 110)];
+const CRATES: [(&str, usize); 3] = [("bus-core", 42), ("bus-nats", 110), ("bus-otel", 124)];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -24,8 +24,9 @@ fn root() -> PathBuf {
 
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders =
-        ["bus-core/src", "bus-macros/src", "bus-nats/src"].map(|f| root().join(f)).to_vec();
+    let mut folders = ["bus-core/src", "bus-macros/src", "bus-nats/src", "bus-otel/src"]
+        .map(|f| root().join(f))
+        .to_vec();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::DeadLetters;
 use crate::operator::{DeadLetter, Operator, OperatorError};
+use crate::telemetry::Live;
 
 /// How many are redriven in a second, where nobody says otherwise.
 pub const REDRIVE_RATE: u32 = 100;
@@ -102,7 +103,7 @@ impl Redrive {
                 done.redriven += 1;
             } else {
                 pace.wait().await;
-                redrive(operator, &letter, done).await?;
+                redrive(&self.letters.live, operator, &letter, done).await?;
             }
         }
         Ok(())
@@ -110,11 +111,15 @@ impl Redrive {
 }
 
 async fn redrive(
+    live: &Live,
     operator: &dyn Operator,
     letter: &DeadLetter,
     done: &mut Redriven,
 ) -> Result<(), OperatorError> {
-    let count = match operator.redrive(&letter.id).await {
+    let told = live.redrives(letter);
+    let redriven = operator.redrive(&letter.id, told.hop().as_ref()).await;
+    told.end(&redriven);
+    let count = match redriven {
         Ok(()) => &mut done.redriven,
         Err(OperatorError::NoDeadLetter { .. }) => &mut done.gone,
         Err(OperatorError::NoGroup { .. }) => &mut done.orphaned,

@@ -10,7 +10,7 @@ pub const MAX_HEADER_BYTES: usize = 8 * 1024;
 const RESERVED_PREFIXES: [&str; 3] = ["nats-", "ce-", "bus-"];
 
 /// Names that the framework writes itself.
-const RESERVED: [&str; 1] = ["content-type"];
+const RESERVED: [&str; 4] = ["content-type", "traceparent", "tracestate", "baggage"];
 
 /// The publisher's own headers: names without regard to case, one value each, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,8 @@ impl Headers {
     }
 
     /// Sets a header, and replaces one of the same name. A name has letters, digits and `-`, and does
-    /// not begin with `nats-`, `ce-` or `bus-`; `content-type` is the codec's.
+    /// not begin with `nats-`, `ce-` or `bus-`; `content-type` is the codec's, and `traceparent`,
+    /// `tracestate` and `baggage` are the trace's.
     pub fn insert(
         &mut self,
         name: impl Into<String>,

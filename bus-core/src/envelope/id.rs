@@ -50,6 +50,16 @@ impl EventId {
         Self(Repr::Uuid(uuid::Builder::from_custom_bytes(hash.into_bytes()).into_uuid()))
     }
 
+    /// As text that can be shared.
+    pub(crate) fn text(&self) -> Arc<str> {
+        match &self.0 {
+            Repr::Uuid(uuid) => {
+                Arc::from(&*uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+            }
+            Repr::Text(text) => Arc::clone(text),
+        }
+    }
+
     /// 64 well mixed bits of it, the same in every process: for jitter, never for identity.
     pub(crate) fn bits(&self) -> u64 {
         match &self.0 {

@@ -6,7 +6,8 @@ use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
 use super::MemoryConfig;
-use super::group::{Entry, Members, Next};
+use super::entry::{Entry, Yielded};
+use super::group::{Members, Next};
 use super::history::Recorder;
 use super::later::Later;
 use super::letters::Letters;
@@ -14,7 +15,6 @@ use super::log::Log;
 use super::queue::Queue;
 use super::routes::Routes;
 use super::window::Window;
-use crate::delivery::History;
 use crate::envelope::Envelope;
 use crate::settle::{SettleError, Settlement};
 use crate::transport::{Group, GroupName, Start, TransportError};
@@ -167,7 +167,7 @@ impl Broker {
     pub(super) fn next(&mut self, group: usize, member: u64, now: Duration, waker: &Waker) -> Next {
         let (members, later) = (&mut self.groups[group], self.later.next());
         let mut next = members.next(member, now, waker);
-        if let Next::Delivery { envelope, history, .. } = &next {
+        if let Next::Delivery(Yielded { envelope, history, .. }) = &next {
             self.recorder.delivered(&members.name, &envelope.id, history.next_attempt());
         }
         if let Next::Wait { due } = &mut next {
@@ -223,12 +223,5 @@ impl Broker {
             }
         }
         Ok(())
-    }
-}
-
-impl Entry {
-    pub(super) fn new(sequence: u64, envelope: &Arc<Envelope>, stored: Duration) -> Self {
-        let (envelope, history) = (Arc::clone(envelope), History::default());
-        Self { sequence, envelope, stored, history, deliveries: 0 }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use super::entry::{Entry, Yielded};
 use super::leases::{Held, Leases};
-use crate::delivery::History;
 use crate::envelope::Envelope;
 use crate::operator::Lag;
 use crate::settle::Failed;
@@ -19,23 +19,9 @@ pub(super) const FOREVER: Duration = Duration::from_nanos(u64::MAX);
 /// How soon a member looks again at the soonest where nothing is due.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
-/// One event for one group.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) sequence: u64,
-    pub(super) envelope: Arc<Envelope>,
-    pub(super) stored: Duration,
-    pub(super) history: History,
-    pub(super) deliveries: u32,
-}
-
 /// What a member gets when it asks.
 pub(super) enum Next {
-    Delivery {
-        token: u64,
-        envelope: Arc<Envelope>,
-        history: History,
-    },
+    Delivery(Yielded),
     /// Nothing now; perhaps at this time.
     Wait {
         due: Option<Duration>,
@@ -136,12 +122,13 @@ impl Members {
         let (token, deadline) =
             (self.tokens, (!self.renew).then(|| now.saturating_add(self.lease)));
         self.tokens += 1;
-        let (envelope, history) = (Arc::clone(&entry.envelope), entry.history);
+        let Entry { sequence, since, history, deliveries, .. } = entry;
+        let envelope = Arc::clone(&entry.envelope);
         self.held.insert(
             token,
             Held { entry, delivered: now, begun: false, abandoned: false, deadline },
         );
-        Next::Delivery { token, envelope, history }
+        Next::Delivery(Yielded { token, envelope, history, sequence, since, deliveries })
     }
 
     /// A run begins: its lease is renewed no longer than its time-out allows.
@@ -180,6 +167,8 @@ impl Members {
     pub(super) fn retry(&mut self, mut entry: Entry, due: Duration, failed: &Failed) {
         entry.history.attempts = failed.attempt;
         entry.history.first_failure.get_or_insert(failed.first);
+        entry.history.previous = failed.span.or(entry.history.previous);
+        entry.since = due;
         let token = self.tokens;
         self.tokens += 1;
         self.delayed.insert((due.min(FOREVER), token), entry);

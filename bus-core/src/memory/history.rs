@@ -13,6 +13,7 @@ const MAX_FACTS: usize = 1_000_000;
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "what a test records, and most of it are answers")]
 pub enum Fact {
     /// An event was stored, now or for its time, or was known already.
     Published {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::group::Entry;
+use super::entry::Entry;
 
 /// An entry that was delivered and is not settled.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::group::Entry;
+use super::entry::Entry;
 use crate::delivery::History;
 use crate::operator::{self, DeadLetter, DeadLetterId, Page};
 use crate::settle::{Failed, Reason};

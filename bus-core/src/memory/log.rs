@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tracing::debug;
 
-use super::group::Entry;
+use super::entry::Entry;
 
 /// The latest events, up to a number and to a number of bytes.
 #[derive(Debug)]

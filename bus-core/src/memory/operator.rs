@@ -1,11 +1,13 @@
 //! What operators ask the in-process broker, and what a service asks before it starts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::Memory;
 use super::broker::Broker;
+use crate::envelope::TraceContext;
 use crate::operator::{DeadLetter, DeadLetterId, Lag, Letters, Operator, OperatorError, Page};
 use crate::transport::{GroupName, Health, Plan, Survey};
 
@@ -24,8 +26,12 @@ impl Operator for Memory {
         self.0.lock().letters.get(id).cloned().ok_or_else(|| none(id))
     }
 
-    async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
-        let redriven = self.0.lock().redrive(id);
+    async fn redrive(
+        &self,
+        id: &DeadLetterId,
+        hop: Option<&TraceContext>,
+    ) -> Result<(), OperatorError> {
+        let redriven = self.0.lock().redrive(id, hop);
         self.room_for_letters(redriven, id)
     }
 
@@ -72,8 +78,14 @@ impl Broker {
     }
 
     /// Nobody sees the moment between: the whole broker is behind one lock.
-    pub(crate) fn redrive(&mut self, id: &DeadLetterId) -> bool {
-        let Some((group, entry)) = self.letters.take(id) else { return false };
+    pub(crate) fn redrive(&mut self, id: &DeadLetterId, hop: Option<&TraceContext>) -> bool {
+        let Some((group, mut entry)) = self.letters.take(id) else { return false };
+        if let Some(hop) = hop {
+            let trace = &mut Arc::make_mut(&mut entry.envelope).trace;
+            let before = trace.hop.replace(hop.clone());
+            let origin = trace.origin.take().or(before);
+            trace.origin = origin.or_else(|| Some(hop.clone()));
+        }
         self.groups[group].push_again(entry);
         true
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::broker::Broker;
-use super::group::{Entry, Members};
+use super::entry::Entry;
+use super::group::Members;
 use crate::envelope::Envelope;
 use crate::transport::GroupName;
 

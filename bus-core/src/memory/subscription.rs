@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use tokio::time::Sleep;
 
 use super::Shared;
+use super::entry::Yielded;
 use super::group::Next;
 use crate::answer::Answer;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Place};
 use crate::settle::{Settle, SettleError, Settlement};
 use crate::transport::{Deliveries, Group, Health, TransportError};
 
@@ -25,6 +26,17 @@ pub(super) struct Subscription {
 struct Lane {
     shared: Arc<Shared>,
     group: usize,
+}
+
+impl Lane {
+    fn delivery(self: &Arc<Self>, yielded: Yielded) -> Delivery {
+        let Yielded { token, envelope, history, sequence, since, deliveries } = yielded;
+        let mut place = Place::new(sequence);
+        place.deliveries = deliveries.into();
+        place.since = Some(self.shared.clock.wall_at(since));
+        let lane = Arc::clone(self) as Arc<dyn Settle>;
+        Delivery::new(envelope, history, token, lane).at(place)
+    }
 }
 
 impl Subscription {
@@ -48,10 +60,7 @@ impl Deliveries for Subscription {
         loop {
             let next = shared.lock().next(*group, self.member, shared.clock.elapsed(), cx.waker());
             let due = match next {
-                Next::Delivery { token, envelope, history } => {
-                    let lane = Arc::clone(&self.lane) as Arc<dyn Settle>;
-                    return Poll::Ready(Some(Delivery::new(envelope, history, token, lane)));
-                }
+                Next::Delivery(yielded) => return Poll::Ready(Some(self.lane.delivery(yielded))),
                 Next::Wait { due } => due,
             };
             let Some(at) = due.and_then(|due| shared.clock.instant(due)) else {

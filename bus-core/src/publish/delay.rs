@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout_at;
 
-use super::future::Stored;
+use super::send::Stored;
 use super::{Bus, Publish, PublishError};
 use crate::answer::Answer;
 use crate::clock::after;
@@ -21,6 +21,16 @@ pub(super) enum Due {
 }
 
 impl Due {
+    /// How long it is to wait, for those who look on.
+    pub(super) fn delay(self) -> Option<Duration> {
+        match self {
+            Self::Now => None,
+            Self::After(delay) => Some(delay),
+            // No clock of ours: they look at the machine's.
+            Self::At(time) => Some(time.duration_since(SystemTime::now()).unwrap_or_default()),
+        }
+    }
+
     /// Where it is counted from the sending, that is here.
     pub(super) fn hand_over(
         self,

@@ -77,6 +77,22 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// The class of the error, for metrics and traces: few and stable.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Encode(_) => "encode",
+            Self::Subject(_) => "subject",
+            Self::Header(_) => "header",
+            Self::TooLarge { .. } => "too_large",
+            Self::KeyTooLong { .. } => "key_too_long",
+            Self::Circle { .. } => "circle",
+            Self::Busy { .. } => "busy",
+            Self::Refused(error) => error.class(),
+            Self::Unknown { .. } => "unknown",
+            Self::Middleware { .. } => "middleware",
+        }
+    }
+
     /// Whether the same event can never be published, however often it is tried.
     pub fn is_permanent(&self) -> bool {
         matches!(

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::claims::Claims;
 use super::ledger::Served;
 use super::worker::Worker;
-use super::{Probe, Report, Service, StartError, checks};
+use super::{Probe, Report, Service, StartError, checks, lag};
 use crate::breaker::Breaker;
 use crate::context::{Context, Desk};
 use crate::dispatch::{Gate, Route, Tally, Trust, UNANSWERED};
@@ -21,6 +21,7 @@ use crate::handler::Entry;
 use crate::middleware::Layers;
 use crate::publish::Bus;
 use crate::sabotage::{Sabotage, planted};
+use crate::telemetry::{Seen, Watched};
 use crate::transport::{Group, GroupName, Health};
 
 /// A service at work. Dropping it stops it as [`stop`](Self::stop) does, without anyone waiting.
@@ -55,10 +56,11 @@ impl Running {
             let route = route(&service, entry, &group);
             let deliveries = transport.subscribe(group.clone()).await?;
             serves.push(Served::read(&route, &group, &*transport).await);
-            let transport = Arc::clone(&transport);
+            let (transport, watched) = (Arc::clone(&transport), watched(&route, &group));
             workers.push(Worker {
                 route,
                 group,
+                watched,
                 transport,
                 deliveries,
                 left: Vec::new(),
@@ -80,6 +82,11 @@ impl Running {
             (tasks.spawn(worker.work(probe.clone(), stop.clone(), service.grace)), route)
         };
         tasks.spawn(stop.clone().run_until_cancelled_owned(carry_health(&service.bus, &probe)));
+        if let Some(every) = service.bus.live().lag_every() {
+            let groups = workers.iter().map(|it| (it.group.name.clone(), Arc::clone(&it.watched)));
+            let lag = lag::follow(Arc::clone(service.bus.transport()), groups.collect(), every);
+            tasks.spawn(stop.clone().run_until_cancelled_owned(lag));
+        }
         let workers = workers.into_iter().map(work).collect();
         probe.running();
         Self { name: service.name, probe, serves, stop, workers }
@@ -157,7 +164,17 @@ fn route(service: &Service, entry: Entry, group: &Group) -> Arc<Route> {
     let breaker = if off { Breaker::off() } else { entry.options.breaker };
     let gate = Gate::new(breaker, entry.options.concurrency);
     let redact = service.redact.clone();
-    Arc::new(Route { entry, desk, layers, tally, trust, gate, redact, unanswered })
+    let (live, template) = (desk.bus.live(), entry.event.subject.as_str());
+    let seen = Seen::new(live, &group.name, template, entry.options.retry.max_attempts());
+    Arc::new(Route { entry, desk, layers, tally, trust, gate, redact, seen, unanswered })
+}
+
+fn watched(route: &Arc<Route>, group: &Group) -> Arc<Watched> {
+    let (live, tally) = (route.desk.bus.live(), Arc::clone(route));
+    let active = move || tally.tally.read().held();
+    let watched = Watched::new(group, route.entry.event.subject.as_str(), active);
+    live.watch(&watched);
+    watched
 }
 
 /// Carries the transport's health into the probe, for ever.

@@ -16,6 +16,7 @@ use super::{Probe, Report};
 use crate::breaker::Change;
 use crate::delivery::Delivery;
 use crate::dispatch::{Leave, Route, dispatch};
+use crate::telemetry::Watched;
 use crate::transport::{Deliveries, Group, Transport, TransportError};
 
 mod breaker;
@@ -30,6 +31,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 pub(super) struct Worker {
     pub(super) route: Arc<Route>,
     pub(super) group: Group,
+    pub(super) watched: Arc<Watched>,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) deliveries: Box<dyn Deliveries>,
     /// Subscriptions before it, which may have answers on their way.

@@ -82,6 +82,7 @@ mod release;
 mod retry;
 mod settlement;
 mod stop;
+mod trace;
 
 pub mod cases;
 

@@ -123,7 +123,7 @@ impl TestBus {
 
     /// Sends a dead letter back to its group, and waits until all has settled.
     pub async fn redrive(&self, id: &DeadLetterId) -> bool {
-        let redriven = self.memory.broker(|broker| broker.redrive(id));
+        let redriven = self.memory.broker(|broker| broker.redrive(id, None));
         self.settled().await;
         redriven
     }

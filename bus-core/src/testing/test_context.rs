@@ -70,7 +70,7 @@ impl TestContext {
         let group = GroupName::new("test", "handler");
         let Ok(group) = group else { unreachable!("both names are literals that fit") };
         let desk = Desk { bus: self.test.bus(), states: self.states.clone(), group };
-        Context::new(Arc::new(self.envelope.clone()), self.history, Arc::new(desk))
+        Context::new(Arc::new(self.envelope.clone()), self.history, Arc::new(desk), None)
     }
 
     /// What was published through the context.

@@ -2,6 +2,7 @@
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::DeleteMessageErrorKind;
+use bus_core::envelope::TraceContext;
 use bus_core::operator::{DeadLetterId, OperatorError};
 use bus_core::sabotage::{Sabotage, planted};
 
@@ -15,7 +16,11 @@ use crate::transport::Shared;
 /// Sends a record back to its group: the copy is stored first, and the record marked after. Should the
 /// end come in between, whoever runs the copy marks the record before: so the copy is stored once for
 /// as long as there is a record.
-pub(crate) async fn redrive(shared: &Shared, id: &DeadLetterId) -> Result<(), OperatorError> {
+pub(crate) async fn redrive(
+    shared: &Shared,
+    id: &DeadLetterId,
+    hop: Option<&TraceContext>,
+) -> Result<(), OperatorError> {
     let Record { sequence, headers, payload } = find(shared, id).await?;
     let none = || OperatorError::NoDeadLetter { id: id.clone() };
     let mut stamp = Stamp::read(&headers).ok_or_else(none)?;
@@ -26,7 +31,8 @@ pub(crate) async fn redrive(shared: &Shared, id: &DeadLetterId) -> Result<(), Op
         reader.map_err(unavailable)?.ok_or_else(no_group)?;
     }
     stamp.origin.redrives += 1;
-    (stamp.attempts, stamp.first_failure, stamp.letter) = (0, None, Some(sequence));
+    (stamp.attempts, stamp.first_failure, stamp.previous) = (0, None, None);
+    stamp.letter = Some(sequence);
     let mark = async || {
         let marked = redriven(shared, &stamp.group, &stamp.origin, sequence).await;
         marked.map_err(unavailable)
@@ -34,7 +40,7 @@ pub(crate) async fn redrive(shared: &Shared, id: &DeadLetterId) -> Result<(), Op
     if planted(Sabotage::RemoveFirst) {
         mark().await?;
     }
-    copy::now(shared, &stamp, &headers, payload).await.map_err(unavailable)?;
+    copy::now(shared, &stamp, &headers, hop, payload).await.map_err(unavailable)?;
     mark().await
 }
 

@@ -8,7 +8,7 @@ use async_nats::header::HeaderName;
 use bus_core::{Envelope, EventId};
 
 use super::escape::unescape;
-use super::{MESSAGE_ID, OWN_ID, Unreadable};
+use super::{MESSAGE_ID, OWN_ID, Unreadable, trace};
 
 /// The headers that make an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +26,16 @@ pub(super) enum Name {
     DataVersion,
     ContentType,
     DataContentType,
+    TraceParent,
+    TraceState,
+    OriginParent,
+    OriginState,
+    Baggage,
+    TraceMode,
 }
 
 impl Name {
-    const COUNT: usize = 13;
+    const COUNT: usize = 19;
 
     /// In lower case.
     fn of(text: &str) -> Option<Self> {
@@ -47,11 +53,17 @@ impl Name {
             "ce-dataversion" => Self::DataVersion,
             "content-type" => Self::ContentType,
             "ce-datacontenttype" => Self::DataContentType,
+            "traceparent" => Self::TraceParent,
+            "tracestate" => Self::TraceState,
+            "ce-traceparent" => Self::OriginParent,
+            "ce-tracestate" => Self::OriginState,
+            "baggage" => Self::Baggage,
+            trace::MODE => Self::TraceMode,
             _ => return None,
         })
     }
 
-    const fn text(self) -> &'static str {
+    pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Id => "ce-id",
             Self::MessageId => MESSAGE_ID,
@@ -66,6 +78,12 @@ impl Name {
             Self::DataVersion => "ce-dataversion",
             Self::ContentType => "content-type",
             Self::DataContentType => "ce-datacontenttype",
+            Self::TraceParent => "traceparent",
+            Self::TraceState => "tracestate",
+            Self::OriginParent => "ce-traceparent",
+            Self::OriginState => "ce-tracestate",
+            Self::Baggage => "baggage",
+            Self::TraceMode => trace::MODE,
         }
     }
 }
@@ -102,6 +120,11 @@ impl<'a> Attributes<'a> {
             }
             None => self.others.push((text, value)),
         }
+    }
+
+    /// As it stands there: a header that is no attribute of CloudEvents.
+    pub(super) fn raw(&self, name: Name) -> Option<&'a str> {
+        self.known[name as usize]
     }
 
     pub(super) fn text(&self, name: Name) -> Result<Option<Cow<'a, str>>, Unreadable> {

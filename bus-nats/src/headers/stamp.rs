@@ -7,14 +7,15 @@ use std::time::SystemTime;
 
 use async_nats::HeaderMap;
 use async_nats::header::HeaderValue;
+use bus_core::envelope::TraceParent;
 use bus_core::settle::{Failed, Reason};
 use bus_core::transport::GroupName;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::OWN_ID;
 use super::escape::{escape, unescape};
 use super::write::put;
+use super::{OWN_ID, trace};
 use crate::lease::Original;
 use crate::runs::Origin;
 
@@ -35,6 +36,8 @@ const LAST: &str = "bus-last-failure";
 const HANDLER: &str = "bus-handler";
 const SERVICE: &str = "bus-service";
 const VERSION: &str = "bus-version";
+/// The span of the run that failed last.
+const PREVIOUS: &str = "bus-prev-attempt";
 
 /// What was known of an original, and is not in its copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub(crate) struct Stamp {
     /// Runs that ended, and when the first of them failed.
     pub(crate) attempts: u32,
     pub(crate) first_failure: Option<SystemTime>,
+    /// The span of the run that failed last.
+    pub(crate) previous: Option<TraceParent>,
     /// Where the record stands that this was redriven from, and is still to be removed.
     pub(crate) letter: Option<u64>,
 }
@@ -58,7 +63,8 @@ pub(crate) struct Cause {
     pub(crate) failed: Failed,
 }
 
-/// The original's headers, but for the broker's and the bus's own.
+/// The original's headers, but for the broker's and the bus's own: of these only what its publisher
+/// wrote, and what could not be read.
 fn original(headers: Option<&HeaderMap>) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {
@@ -66,7 +72,8 @@ fn original(headers: Option<&HeaderMap>) -> HeaderMap {
         let starts = |prefix: &str| {
             text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
-        if text == RAW || (!starts("nats-") && !starts("bus-")) {
+        let stays = text == RAW || text.eq_ignore_ascii_case(trace::MODE);
+        if stays || (!starts("nats-") && !starts("bus-")) {
             values.iter().for_each(|value| kept.append(name.clone(), value.clone()));
         }
     }
@@ -92,6 +99,7 @@ impl Stamp {
             origin: original.origin.clone(),
             attempts: 0,
             first_failure: None,
+            previous: None,
             letter: None,
         }
     }
@@ -115,6 +123,7 @@ impl Stamp {
         if let Some(first) = self.first_failure {
             put(headers, FIRST, &written(first));
         }
+        write_previous(headers, self.previous);
         if let Some(letter) = self.letter {
             put(headers, LETTER, &letter.to_string());
         }
@@ -138,6 +147,7 @@ impl Stamp {
             origin,
             attempts: text(ATTEMPTS)?.parse().ok()?,
             first_failure: text(FIRST).and_then(super::time),
+            previous: text(PREVIOUS).and_then(TraceParent::parse),
             letter: text(LETTER).and_then(|letter| letter.parse().ok()),
         })
     }
@@ -155,6 +165,7 @@ impl Cause {
         put(headers, HANDLER, &escape(&self.failed.handler));
         put(headers, SERVICE, &escape(&self.failed.service));
         put(headers, VERSION, &escape(&self.failed.version));
+        write_previous(headers, self.failed.span);
     }
 
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
@@ -172,7 +183,14 @@ impl Cause {
         failed.first = super::time(text(FIRST)?)?;
         (failed.handler, failed.service) = (owned(HANDLER)?, owned(SERVICE)?);
         failed.version = owned(VERSION)?;
+        failed.span = text(PREVIOUS).and_then(TraceParent::parse);
         Some(Self { reason: all.into_iter().find(|known| known.as_str() == reason)?, failed })
+    }
+}
+
+fn write_previous(headers: &mut HeaderMap, previous: Option<TraceParent>) {
+    if let Some(span) = previous {
+        put(headers, PREVIOUS, &span.to_string());
     }
 }
 

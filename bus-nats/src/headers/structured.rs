@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bus_core::envelope::TraceContext;
 use bus_core::{Envelope, EventId, Subject};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::attributes::Attributes;
-use super::{Stored, Unreadable, time};
+use super::{Stored, Unreadable, time, trace};
 
 /// Whether the content type says so.
 pub(super) fn is(content_type: &str) -> bool {
@@ -31,6 +32,8 @@ struct Structured {
     correlationid: Option<String>,
     causationid: Option<String>,
     hops: Option<u32>,
+    traceparent: Option<Box<RawValue>>,
+    tracestate: Option<Box<RawValue>>,
     data: Option<Box<RawValue>>,
     data_base64: Option<String>,
 }
@@ -61,6 +64,10 @@ pub(super) fn read(
     envelope.correlation = other(event.correlationid).unwrap_or_else(|| envelope.id.clone());
     envelope.causation = other(event.causationid);
     envelope.hops = event.hops.unwrap_or_default();
+    let text = |json: Option<Box<RawValue>>| serde_json::from_str::<String>(json?.get()).ok();
+    let (parent, state) = (text(event.traceparent), text(event.tracestate));
+    let origin = TraceContext::read(parent.as_deref(), state.as_deref());
+    envelope.trace = trace::read(&headers, origin);
     if let Some(content_type) = event.datacontenttype {
         envelope.content_type = content_type.into();
     }

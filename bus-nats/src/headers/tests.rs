@@ -10,6 +10,8 @@ use proptest::prelude::*;
 use super::escape::{escape, unescape};
 use super::{Stored, Unreadable, Writer, read};
 
+mod trace;
+
 const STORED: Stored<'_> = Stored { stream: "ORDERS", sequence: 7, time: SystemTime::UNIX_EPOCH };
 
 fn map(headers: &[(&str, &str)]) -> HeaderMap {
@@ -152,31 +154,34 @@ fn envelopes() -> impl Strategy<Value = Envelope> {
     let names = (text(), text(), text(), proptest::option::of(any::<String>()));
     let ids = (text(), proptest::option::of(text()));
     let own = proptest::collection::btree_map("x-[a-z]{1,8}", "[!-~]{0,20}", 0..6);
-    (names, ids, own, any::<u32>(), 0..250_000_000_000_u64, any::<Vec<u8>>()).prop_map(
-        |(
-            (id, type_name, source, key),
-            (correlation, causation),
-            own,
-            version,
-            millis,
-            payload,
-        )| {
-            let id = EventId::parse(&id).unwrap();
-            let mut envelope =
-                Envelope::new(id, type_name, Subject::literal("orders.placed"), payload);
-            (envelope.version, envelope.hops) = (version, version.rotate_left(7));
-            envelope.source = source.into();
-            envelope.time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-            envelope.key = key;
-            envelope.correlation = EventId::parse(&correlation).unwrap();
-            envelope.causation = causation.map(|text| EventId::parse(&text).unwrap());
-            envelope.headers = Headers::new();
-            for (name, value) in own {
-                envelope.headers.insert(name, value).unwrap();
-            }
-            envelope
-        },
-    )
+    (names, ids, own, any::<u32>(), 0..250_000_000_000_u64, any::<Vec<u8>>(), trace::traces())
+        .prop_map(
+            |(
+                (id, type_name, source, key),
+                (correlation, causation),
+                own,
+                version,
+                millis,
+                payload,
+                traces,
+            )| {
+                let id = EventId::parse(&id).unwrap();
+                let mut envelope =
+                    Envelope::new(id, type_name, Subject::literal("orders.placed"), payload);
+                (envelope.version, envelope.hops) = (version, version.rotate_left(7));
+                envelope.source = source.into();
+                envelope.time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+                envelope.key = key;
+                envelope.correlation = EventId::parse(&correlation).unwrap();
+                envelope.causation = causation.map(|text| EventId::parse(&text).unwrap());
+                envelope.trace = traces;
+                envelope.headers = Headers::new();
+                for (name, value) in own {
+                    envelope.headers.insert(name, value).unwrap();
+                }
+                envelope
+            },
+        )
 }
 
 proptest! {

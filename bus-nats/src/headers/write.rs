@@ -10,8 +10,8 @@ use bus_core::Envelope;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::MESSAGE_ID;
 use super::escape::escape;
+use super::{MESSAGE_ID, trace};
 use crate::lock::lock;
 
 /// The most kinds of events that are remembered; others are written anew each time.
@@ -55,6 +55,7 @@ impl Writer {
         if envelope.hops > 0 {
             set(&mut headers, &names::HOPS, &envelope.hops.to_string());
         }
+        trace::write(&mut headers, &envelope.trace);
         for (name, value) in envelope.headers.iter() {
             put(&mut headers, name, value);
         }
@@ -94,7 +95,7 @@ fn common(kind: &Kind) -> HeaderMap {
 }
 
 /// What is escaped is printable, so that the client does not panic on it.
-fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
+pub(super) fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
     headers.insert(name.clone(), HeaderValue::from(escape(value).into_owned()));
 }
 

@@ -34,7 +34,10 @@ impl Lane {
         let (mut orders, mut due) = (Vec::new(), Instant::now());
         loop {
             let over = self.is_over();
-            let rests = self.leases(Leases::rests);
+            let rests = self.leases(|leases| {
+                self.tell(leases);
+                leases.rests()
+            });
             if rests && over {
                 return;
             }
@@ -97,6 +100,13 @@ impl Lane {
         consumer::info(&self.shared.context, stream, self.name()).await
     }
 
+    /// What metrics show of it.
+    fn tell(&self, leases: &Leases) {
+        let (credit, held) = leases.meters();
+        self.group.meters.set_credit(credit);
+        self.group.meters.set_held(held);
+    }
+
     fn look_after(&self, now: Instant) {
         let connected = self.shared.is_connected();
         let overdue = self.leases(|leases| {
@@ -120,6 +130,7 @@ impl Lane {
             }
             Order::Progress(reply) => {
                 let _ = client.publish(reply, PROGRESS).await;
+                self.group.meters.renewed(1);
             }
             Order::Release(reply) => {
                 let lane = Arc::clone(self);

@@ -92,8 +92,7 @@ impl Leases {
         let held = self.ours(token, now)?;
         let Arrival { again, original, history, .. } = &held.arrival;
         if *again && held.state != State::Waits {
-            let before = Runs::new(history.attempts, history.first_failure);
-            let undo = (original.origin.clone(), before);
+            let undo = (original.origin.clone(), Runs::of(*history));
             held.state = State::Settling { ran: false };
             return Ok(Some(undo));
         }

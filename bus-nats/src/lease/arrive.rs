@@ -72,6 +72,7 @@ impl Leases {
         let Some(held) = self.held.get_mut(&token) else { return };
         if let Some((runs, sequence)) = found {
             runs.apply(&mut held.arrival.history);
+            held.arrival.since = runs.since().unwrap_or(held.arrival.since);
             held.note = Some(sequence);
         }
         held.state = State::Waits;
@@ -94,8 +95,10 @@ impl Leases {
                 self.remove(token);
                 continue;
             }
-            let (original, history) = (Arc::clone(&arrival.original), arrival.history);
-            taken.push_back(Yielded { token, original, history });
+            let Arrival { original, history, deliveries, since, .. } = arrival;
+            let (original, history) = (Arc::clone(original), *history);
+            let (deliveries, since) = (*deliveries, *since);
+            taken.push_back(Yielded { token, original, history, deliveries, since });
         }
         if taken.is_empty() {
             self.waker = Some(waker.clone());

@@ -1,9 +1,10 @@
 //! What arrives, as it goes through a member's hands.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_nats::{HeaderMap, Subject};
-use bus_core::delivery::History;
+use bus_core::delivery::{History, Place};
 use bus_core::{Envelope, EventId};
 use bytes::Bytes;
 
@@ -31,6 +32,10 @@ pub(crate) struct Arrival {
     pub(crate) history: History,
     /// Whether it was delivered before, to whomever.
     pub(crate) again: bool,
+    /// How often, this time counted.
+    pub(crate) deliveries: u64,
+    /// Since when it could be delivered.
+    pub(crate) since: SystemTime,
     /// Where the dead letter stands that it was redriven from, and has to be gone before it runs.
     pub(crate) letter: Option<u64>,
 }
@@ -78,4 +83,17 @@ pub(crate) struct Yielded {
     pub(crate) token: u64,
     pub(crate) original: Arc<Original>,
     pub(crate) history: History,
+    pub(crate) deliveries: u64,
+    pub(crate) since: SystemTime,
+}
+
+impl Yielded {
+    /// Where its original stands, also where a copy of it arrived.
+    pub(crate) fn place(&self) -> Place {
+        let Origin { stream, sequence, .. } = &self.original.origin;
+        let mut place = Place::new(*sequence);
+        place.log = Some(Arc::clone(stream));
+        (place.deliveries, place.since) = (self.deliveries, Some(self.since));
+        place
+    }
 }

@@ -87,6 +87,8 @@ fn arrival(sequence: u64, delivered: u32) -> Arrival {
         history: History::default(),
         letter: None,
         again: delivered > 1,
+        deliveries: delivered.into(),
+        since: SystemTime::UNIX_EPOCH,
     }
 }
 

@@ -115,7 +115,7 @@ async fn what_is_redriven_to_a_group_that_is_gone_stays_a_dead_letter() {
         bench.raw.delete_consumer_from_stream(NAME, stream).await.unwrap();
     }
     let letters = bench.transport.dead_letters(None, 10).await.unwrap();
-    let redriven = bench.transport.redrive(&letters[0].id).await;
+    let redriven = bench.transport.redrive(&letters[0].id, None).await;
     assert!(matches!(redriven, Err(OperatorError::NoGroup { .. })), "{redriven:?}");
     assert_eq!(bench.transport.dead_letters(None, 10).await.unwrap().len(), 1);
 }

@@ -154,7 +154,7 @@ async fn a_group_handles_retries_and_gives_up_with_what_is_written() {
     })
     .await;
     assert_eq!(letters.len(), 1);
-    operator.redrive(&letters[0].id).await.unwrap();
+    operator.redrive(&letters[0].id, None).await.unwrap();
     assert_eq!(next(&mut runs).await, ("bad".to_owned(), 1));
     let context = jetstream::new(admin.client().clone());
     eventually(async || {

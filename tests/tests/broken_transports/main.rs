@@ -62,6 +62,21 @@ found! {
     a_forgotten_first_failure_is_found: ForgetsFirstFailure by the_first_failure_is_kept;
     releases_that_count_are_found: CountsReleases by
         a_thousand_releases_burn_nothing, a_release_comes_again_at_once;
+    lost_traces_are_found: LosesTraces by
+        the_trace_travels_whole, a_retry_names_the_span_before,
+        a_dead_letter_keeps_its_trace_and_span;
+    traces_lost_while_waiting_are_found: LosesTracesThatWait by a_delayed_event_keeps_its_trace;
+    a_lost_origin_is_found: TakesTheHopForTheOrigin by
+        the_trace_travels_whole, a_redrive_gets_a_new_hop_and_keeps_the_origin;
+    spans_that_are_forgotten_are_found: ForgetsSpans by
+        a_retry_names_the_span_before, a_redrive_gets_a_new_hop_and_keeps_the_origin;
+    spans_that_are_not_followed_are_found: NamesTheFirstSpan by a_retry_names_the_span_before;
+    spans_that_outlive_a_redrive_are_found: KeepsSpansThroughRedrives by
+        a_redrive_gets_a_new_hop_and_keeps_the_origin;
+    lost_spans_of_dead_letters_are_found: LosesSpansOfDeadLetters by
+        a_dead_letter_keeps_its_trace_and_span;
+    a_redrive_that_keeps_the_hop_is_found: RedrivesWithoutHop by
+        a_redrive_gets_a_new_hop_and_keeps_the_origin;
     lost_dead_letters_are_found: LosesDeadLetters by
         a_dead_letter_is_kept_whole, the_oldest_dead_letters_are_listed_first;
     unlimited_lists_are_found: ListsWithoutLimit by the_oldest_dead_letters_are_listed_first;

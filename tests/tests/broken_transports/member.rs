@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bus_core::answer::Answer;
 use bus_core::delivery::{Delivery, History};
+use bus_core::envelope::TraceParent;
 use bus_core::settle::{Failed, Settle, SettleError, Settlement};
 use bus_core::transport::{Deliveries, TransportError};
 
@@ -84,10 +85,18 @@ struct Lane {
 
 impl Lane {
     fn give(self: &Arc<Self>, token: u64, delivery: Delivery) -> Delivery {
-        let (envelope, mut history) = (Arc::clone(delivery.envelope()), delivery.history());
+        let (mut envelope, mut history) = (Arc::clone(delivery.envelope()), delivery.history());
         match self.sabotage {
             Sabotage::ForgetsAttempts => history.attempts = 0,
             Sabotage::ForgetsFirstFailure => history.first_failure = None,
+            Sabotage::ForgetsSpans => history.previous = None,
+            Sabotage::KeepsSpansThroughRedrives if history.redrives > 0 => {
+                history.previous = history.previous.or(TraceParent::new(2, 2, 0));
+            }
+            Sabotage::TakesTheHopForTheOrigin => {
+                let trace = &mut Arc::make_mut(&mut envelope).trace;
+                trace.origin = trace.hop.clone();
+            }
             _ => {}
         }
         if self.sabotage == Sabotage::AcksOnArrival {
@@ -106,6 +115,14 @@ impl Lane {
         let now = std::time::UNIX_EPOCH;
         match (self.sabotage, settlement) {
             (Sabotage::ForgetsAcks, Settlement::Ack) => Settlement::Release,
+            (Sabotage::NamesTheFirstSpan, Settlement::Retry { after, mut failed }) => {
+                failed.span = history.previous.or(failed.span);
+                Settlement::Retry { after, failed }
+            }
+            (Sabotage::LosesSpansOfDeadLetters, Settlement::DeadLetter { reason, mut failed }) => {
+                failed.span = None;
+                Settlement::DeadLetter { reason, failed }
+            }
             (Sabotage::LosesDeadLetters, Settlement::DeadLetter { .. }) => Settlement::Ack,
             (Sabotage::RetriesAtOnce, Settlement::Retry { failed, .. }) => {
                 Settlement::Retry { after: Duration::ZERO, failed }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bus_core::answer::Answer;
+use bus_core::envelope::{Trace, TraceContext};
 use bus_core::memory::{Memory, MemoryConfig};
 use bus_core::operator::{DeadLetter, DeadLetterId, Lag, Letters, Operator, OperatorError, Page};
 use bus_core::transport::{
@@ -27,15 +28,21 @@ pub(crate) enum Sabotage {
     ForgetsAcks,
     ForgetsAttempts,
     ForgetsFirstFailure,
+    ForgetsSpans,
     ForgetsWhatWaits,
     GoesOnAfterStop,
     IgnoresBegin,
+    KeepsSpansThroughRedrives,
     LimitsDelays,
     ListsWithoutLimit,
     LosesAGlance,
     LosesDeadLetters,
     LosesHeaders,
+    LosesSpansOfDeadLetters,
+    LosesTraces,
+    LosesTracesThatWait,
     LosesWhatIsDropped,
+    NamesTheFirstSpan,
     NeverDelivers,
     NeverRenews,
     PurgesByRedrive,
@@ -43,12 +50,14 @@ pub(crate) enum Sabotage {
     ReadsTheFirstPageAgain,
     RedrivesSilently,
     RedrivesToAll,
+    RedrivesWithoutHop,
     ReleasesWhatIsDropped,
     RetriesAtOnce,
     ReversesPairs,
     ShowsNoPayload,
     StartsAtTheBeginning,
     StoresDuplicates,
+    TakesTheHopForTheOrigin,
 }
 
 pub(crate) struct Broken {
@@ -72,6 +81,7 @@ impl Transport for Broken {
     fn publish(&self, mut envelope: Envelope) -> Answer<Result<(), TransportError>> {
         match self.sabotage {
             Sabotage::LosesHeaders => envelope.headers = Headers::new(),
+            Sabotage::LosesTraces => envelope.trace = Trace::default(),
             Sabotage::CutsTimes => {
                 let since = envelope.time.duration_since(UNIX_EPOCH).unwrap();
                 envelope.time = UNIX_EPOCH + Duration::from_secs(since.as_secs());
@@ -87,7 +97,7 @@ impl Transport for Broken {
 
     fn publish_at(
         &self,
-        envelope: Envelope,
+        mut envelope: Envelope,
         due: SystemTime,
     ) -> Answer<Result<(), TransportError>> {
         match self.sabotage {
@@ -95,6 +105,10 @@ impl Transport for Broken {
                 self.memory.publish_at(envelope, due - Duration::from_millis(5))
             }
             Sabotage::ForgetsWhatWaits => Answer::now(Ok(())),
+            Sabotage::LosesTracesThatWait => {
+                envelope.trace = Trace::default();
+                self.memory.publish_at(envelope, due)
+            }
             _ => self.memory.publish_at(envelope, due),
         }
     }
@@ -155,12 +169,16 @@ impl Operator for Broken {
 
     async fn purge(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
         match self.sabotage {
-            Sabotage::PurgesByRedrive => self.memory.redrive(id).await,
+            Sabotage::PurgesByRedrive => self.memory.redrive(id, None).await,
             _ => self.memory.purge(id).await,
         }
     }
 
-    async fn redrive(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
+    async fn redrive(
+        &self,
+        id: &DeadLetterId,
+        hop: Option<&TraceContext>,
+    ) -> Result<(), OperatorError> {
         let letters = self.memory.dead_letters(None, usize::MAX).await?;
         let letter = letters.into_iter().find(|letter| letter.id == *id);
         match (self.sabotage, letter) {
@@ -169,7 +187,8 @@ impl Operator for Broken {
                 self.memory.publish(Envelope::clone(&letter.envelope)).await.unwrap();
                 Ok(())
             }
-            _ => self.memory.redrive(id).await,
+            (Sabotage::RedrivesWithoutHop, _) => self.memory.redrive(id, None).await,
+            _ => self.memory.redrive(id, hop).await,
         }
     }
 }

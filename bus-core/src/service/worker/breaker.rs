@@ -42,6 +42,7 @@ impl Worker {
 
     pub(super) async fn changed(&mut self, probe: &Probe, change: Change) {
         let group = self.group.name.as_str();
+        self.watched.breaker(matches!(change, Change::Opened { .. }));
         match change {
             Change::Opened { pause, again, failed, of } => {
                 let last = self.route.gate.last();
@@ -87,6 +88,7 @@ impl Worker {
         let left = self.subscribe(probe).await;
         self.left.push(left);
         self.route.gate.half_open();
+        self.watched.probes();
         debug!(group = %self.group.name, "its circuit breaker probes");
     }
 }

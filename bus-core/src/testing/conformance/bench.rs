@@ -226,7 +226,7 @@ impl Bench {
             let [letter] = letters.as_slice() else {
                 fail(at, &format!("`{handler}` has not one dead letter but {letters:?}"));
             };
-            operator.redrive(&letter.id).await.unwrap_or_else(|error| fail(at, &error));
+            operator.redrive(&letter.id, None).await.unwrap_or_else(|error| fail(at, &error));
         }
     }
 }

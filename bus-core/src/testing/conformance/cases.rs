@@ -134,6 +134,12 @@ macro_rules! __conformance_cases {
                 a_purge_of_nothing_is_an_error
                 dead_letters_are_read_page_by_page
                 one_dead_letter_is_found_by_its_id;
+            trace:
+                the_trace_travels_whole
+                a_delayed_event_keeps_its_trace
+                a_retry_names_the_span_before
+                a_dead_letter_keeps_its_trace_and_span
+                a_redrive_gets_a_new_hop_and_keeps_the_origin;
             stop:
                 a_stop_hands_back_what_was_not_yielded
                 a_stopped_member_takes_nothing_more

@@ -16,7 +16,7 @@ pub async fn a_purged_record_is_gone_for_good(bench: Bench) {
     assert_eq!(operator.purge(&letters[0].id).await, Ok(()));
     let left: Vec<_> = bench.dead_letters("charge").await.into_iter().map(|left| left.id).collect();
     assert_eq!(left, [letters[1].id.clone()]);
-    let redriven = operator.redrive(&letters[0].id).await;
+    let redriven = operator.redrive(&letters[0].id, None).await;
     assert!(matches!(redriven, Err(OperatorError::NoDeadLetter { .. })), "{redriven:?}");
     member.hears_nothing_for(bench.settings.quiet).await;
 }

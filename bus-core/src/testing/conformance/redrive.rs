@@ -97,7 +97,7 @@ pub async fn a_redrive_moves_one_record(bench: Bench) {
     }
     let letters = bench.dead_letters("charge").await;
     assert_eq!(letters.len(), 3);
-    assert_eq!(operator.redrive(&letters[1].id).await, Ok(()));
+    assert_eq!(operator.redrive(&letters[1].id, None).await, Ok(()));
     ack(member.runs("b").await).await;
     member.hears_nothing_for(bench.settings.quiet).await;
     let left: Vec<_> = bench.dead_letters("charge").await.into_iter().map(|left| left.id).collect();
@@ -107,15 +107,15 @@ pub async fn a_redrive_moves_one_record(bench: Bench) {
 /// What is not there can not be redriven, and that is said; nor can anything be redriven twice.
 pub async fn a_redrive_of_nothing_is_an_error(bench: Bench) {
     let Some(operator) = bench.operator() else { return };
-    let unknown = operator.redrive(&DeadLetterId::new("no-such-record")).await;
+    let unknown = operator.redrive(&DeadLetterId::new("no-such-record"), None).await;
     assert!(matches!(unknown, Err(OperatorError::NoDeadLetter { .. })), "{unknown:?}");
 
     let mut member = bench.join("charge").await;
     bench.publish("rejected").await;
     give_up(member.runs("rejected").await).await;
     for letter in bench.dead_letters("charge").await {
-        assert_eq!(operator.redrive(&letter.id).await, Ok(()));
-        let twice = operator.redrive(&letter.id).await;
+        assert_eq!(operator.redrive(&letter.id, None).await, Ok(()));
+        let twice = operator.redrive(&letter.id, None).await;
         assert!(matches!(twice, Err(OperatorError::NoDeadLetter { .. })), "{twice:?}");
     }
     ack(member.runs("rejected").await).await;

@@ -1,5 +1,7 @@
 //! What comes again, and what is gone.
 
+use bus_core::envelope::TraceParent;
+
 use super::*;
 
 #[test]
@@ -126,4 +128,29 @@ fn a_lease_that_was_over_is_not_had_again_by_a_late_sign_of_life() {
     assert_eq!(bench.renew(9_000), (0, vec![Order::Progress(reply(1, 1))]));
     let now = bench.after(9_010);
     assert_eq!(bench.leases.claim(token, now).err(), Some(SettleError::Expired));
+}
+
+#[test]
+fn a_run_that_is_handed_back_or_lost_keeps_the_span_before() {
+    let (mut bench, span) = (Bench::new(), TraceParent::new(7, 7, 1));
+    let found = Runs::new(3, None).previous(span);
+    let token = bench.arrive(1, 2, 0).unwrap();
+    bench.leases.looked_up(token, Some((found, 5)));
+    let (_, now) = (bench.yielded(), bench.after(0));
+    let noted = bench.leases.begin(token, now).unwrap().unwrap().runs;
+    assert_eq!(noted, Some(Runs::new(4, None).previous(span)));
+    assert_eq!(bench.leases.release(token, now), Ok(Some((origin(1), found))));
+}
+
+#[test]
+fn what_was_to_wait_could_come_since_it_was_due() {
+    let (mut bench, due) = (Bench::new(), SystemTime::UNIX_EPOCH + LEASE);
+    for (sequence, noted) in [(1, None), (2, Some(due))] {
+        let token = bench.arrive(sequence, 2, 0).unwrap();
+        bench.leases.looked_up(token, Some((Runs::new(1, None).due(noted), 5)));
+    }
+    let (mut taken, now) = (VecDeque::new(), bench.after(0));
+    bench.leases.next(&mut taken, Waker::noop(), now);
+    let since: Vec<_> = taken.iter().filter_map(|yielded| yielded.place().since).collect();
+    assert_eq!(since, [SystemTime::UNIX_EPOCH, due]);
 }

@@ -115,6 +115,7 @@ impl Queue {
             Settlement::Retry { after, failed } => {
                 parcel.history.attempts = failed.attempt;
                 parcel.history.first_failure.get_or_insert(failed.first);
+                parcel.history.previous = failed.span.or(parcel.history.previous);
                 self.send_away(parcel, now.checked_add(after));
             }
             // Where storing it can fail, the event stays away until it is stored.

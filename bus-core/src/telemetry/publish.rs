@@ -1,0 +1,127 @@
+//! A publish, from the call to the broker's answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::trace::{FutureExt, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue};
+use tokio::time::Instant;
+
+use super::Live;
+use super::carry::Carried;
+use super::context::{baggage_of, leaves, written};
+use super::names::{attribute as a, kind, name, operation};
+use super::process::of_event;
+use crate::envelope::{Envelope, TraceContext};
+use crate::subject::Template;
+
+/// A publish under way: told when it ends, also where nobody waits for its end.
+pub(crate) struct Sending {
+    live: Arc<Live>,
+    template: &'static str,
+    cx: Option<Context>,
+    begun: Instant,
+    over: bool,
+}
+
+impl Live {
+    /// A publish begins: the event carries its context on. `None` where nobody is to be told.
+    pub(crate) fn sends(
+        self: &Arc<Self>,
+        envelope: &mut Envelope,
+        carried: &Carried,
+        template: Template,
+        delay: Option<Duration>,
+    ) -> Option<Sending> {
+        if !self.on {
+            return None;
+        }
+        let cx = self.tracer.as_ref().map(|tracer| {
+            let mut attributes = self.of_publish(envelope, template);
+            if let Some(delay) = delay {
+                attributes.push(KeyValue::new(a::PUBLISH_DELAY, delay.as_secs_f64()));
+            }
+            let builder = tracer.span_builder(name(operation::PUBLISH, template.as_str()));
+            let builder = builder.with_kind(SpanKind::Producer).with_attributes(attributes);
+            let root = Context::new();
+            let parent = carried.as_ref().unwrap_or(&root);
+            parent.with_span(tracer.build_with_context(builder, parent))
+        });
+        // An SDK that was shut down makes spans that are nothing; then what was carried goes on.
+        let own = cx.as_ref().and_then(|cx| written(cx.span().span_context()));
+        leaves(&mut envelope.trace, own.or_else(|| carried_on(carried)));
+        if let Some(carried) = carried.as_ref().filter(|_| !self.settings.baggage.is_empty())
+            && let Some(baggage) = baggage_of(carried, &self.settings)
+        {
+            envelope.trace.read_baggage(&baggage);
+        }
+        let (live, template) = (Arc::clone(self), template.as_str());
+        let sending = || Sending { live, template, cx, begun: Instant::now(), over: false };
+        self.is_heard().then(sending)
+    }
+
+    fn of_publish(&self, envelope: &Envelope, template: Template) -> Vec<KeyValue> {
+        let mut attributes = Vec::with_capacity(12);
+        attributes.extend_from_slice(&self.common);
+        attributes.extend([
+            KeyValue::new(a::OPERATION, operation::PUBLISH),
+            KeyValue::new(a::OPERATION_TYPE, kind::SEND),
+            KeyValue::new(a::TEMPLATE, template.as_str()),
+            destination(envelope, template.as_str()),
+        ]);
+        of_event(envelope, &mut attributes);
+        attributes
+    }
+}
+
+/// Where it really goes, without a copy where there is nothing to fill in.
+pub(super) fn destination(envelope: &Envelope, template: &'static str) -> KeyValue {
+    match envelope.subject.as_str() {
+        same if same == template => KeyValue::new(a::DESTINATION, template),
+        other => KeyValue::new(a::DESTINATION, other.to_owned()),
+    }
+}
+
+fn carried_on(carried: &Carried) -> Option<TraceContext> {
+    carried.as_ref().and_then(|cx| written(cx.span().span_context()))
+}
+
+impl Sending {
+    /// The same future: what it does belongs to the publish.
+    pub(crate) fn within<F: Future>(&self, sending: F) -> impl Future<Output = F::Output> + use<F> {
+        sending.with_context(self.cx.clone().unwrap_or_else(Context::current))
+    }
+
+    /// The broker has answered, or nobody waits any more.
+    pub(crate) fn end(mut self, error: Option<(&'static str, String)>) {
+        self.tell(error);
+    }
+
+    fn tell(&mut self, error: Option<(&'static str, String)>) {
+        self.over = true;
+        let class = error.as_ref().map(|(class, _)| KeyValue::new(a::ERROR_TYPE, *class));
+        if let Some(metrics) = &self.live.metrics {
+            let mut attributes = Vec::with_capacity(7);
+            attributes.extend_from_slice(&self.live.common);
+            attributes.push(KeyValue::new(a::OPERATION, operation::PUBLISH));
+            attributes.push(KeyValue::new(a::OPERATION_TYPE, kind::SEND));
+            attributes.push(KeyValue::new(a::TEMPLATE, self.template));
+            attributes.extend(class.clone());
+            metrics.sent(self.begun.elapsed(), &attributes);
+        }
+        let Some(cx) = self.cx.take() else { return };
+        if let (Some(class), Some((_, text))) = (class, error) {
+            cx.span().set_attribute(class);
+            cx.span().set_status(Status::error(text));
+        }
+        cx.span().end();
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if !self.over {
+            self.tell(Some(("cancelled", "nobody waited for the broker's answer".to_owned())));
+        }
+    }
+}
