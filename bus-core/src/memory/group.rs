@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::entry::{Entry, Yielded};
 use super::leases::{Held, Leases};
+#[cfg(feature = "testing")]
 use crate::envelope::Envelope;
 use crate::operator::Lag;
 use crate::settle::Failed;
