@@ -104,6 +104,23 @@ fn the_core_does_not_name_the_broker() {
     }
 }
 
+#[test]
+fn only_telemetry_names_opentelemetry() {
+    let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let nats = core.join("../../bus-nats/src");
+    let mut named = 0;
+    for file in files(&core).into_iter().chain(files(&nats)) {
+        let tokens: TokenStream = fs::read_to_string(&file).unwrap().parse().unwrap();
+        if idents(tokens).iter().any(|name| name == "opentelemetry") {
+            let telemetry =
+                file.starts_with(core.join("telemetry")) || file == core.join("telemetry.rs");
+            assert!(telemetry, "{} names the crate `opentelemetry`", file.display());
+            named += 1;
+        }
+    }
+    assert!(named > 5, "only {named} files were found: the test looks at the wrong thing");
+}
+
 fn fault(module: &str, name: &str) -> Option<&'static str> {
     let place = |name| ORDER.iter().position(|other| *other == name);
     if module == name {
