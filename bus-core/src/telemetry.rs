@@ -42,6 +42,7 @@ mod groups;
 mod live;
 mod metrics;
 mod names;
+mod naming;
 mod process;
 mod publish;
 mod redrive;

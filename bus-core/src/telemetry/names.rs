@@ -6,15 +6,6 @@
 /// The instrumentation scope.
 pub(super) const SCOPE: &str = "bus-core";
 
-/// The name of a span. `format!` would take five times as long.
-pub(super) fn name(operation: &str, destination: &str) -> String {
-    let mut name = String::with_capacity(operation.len() + 1 + destination.len());
-    name.push_str(operation);
-    name.push(' ');
-    name.push_str(destination);
-    name
-}
-
 pub(super) mod attribute {
     pub(crate) const SYSTEM: &str = "messaging.system";
     pub(crate) const OPERATION: &str = "messaging.operation.name";

@@ -8,7 +8,8 @@ use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
 use super::context::{link, under, with_baggage};
-use super::names::{attribute as a, kind, link as l, name, operation};
+use super::names::{attribute as a, kind, link as l, operation};
+use super::naming::name;
 use super::publish::destination;
 use super::{Attempt, Carried, Live};
 use crate::delivery::Delivery;
@@ -19,7 +20,7 @@ use crate::transport::GroupName;
 pub(crate) struct Seen {
     pub(super) live: Arc<Live>,
     pub(super) template: &'static str,
-    name: String,
+    name: &'static str,
     max_attempts: u32,
     /// Of every span and number about processing.
     pub(super) common: Vec<KeyValue>,
@@ -85,7 +86,7 @@ impl Seen {
         let old = age.is_some_and(|age| age > settings.new_trace_after);
         let apart = settings.links_only || envelope.trace.fresh || stale || old;
         let parent = hop.filter(|_| !apart).map_or_else(Context::new, under);
-        let builder = tracer.span_builder(self.name.clone()).with_kind(SpanKind::Consumer);
+        let builder = tracer.span_builder(self.name).with_kind(SpanKind::Consumer);
         let builder = builder.with_links(links(delivery));
         let builder = builder.with_attributes(self.of_span(delivery, wait));
         let span = tracer.build_with_context(builder, &parent);
@@ -98,7 +99,7 @@ impl Seen {
 
     fn of_span(&self, delivery: &Delivery, wait: Option<&Wait>) -> Vec<KeyValue> {
         let (envelope, history) = (&**delivery.envelope(), delivery.history());
-        let mut attributes = Vec::with_capacity(24);
+        let mut attributes = Vec::with_capacity(self.common.len() + 16);
         attributes.extend_from_slice(&self.common);
         attributes.extend([
             self.handler.clone(),

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::Live;
 use super::carry::Carried;
 use super::context::{baggage_of, leaves, written};
-use super::names::{attribute as a, kind, name, operation};
+use super::names::{attribute as a, kind, operation};
+use super::naming::name;
 use super::process::of_event;
 use crate::envelope::{Envelope, TraceContext};
 use crate::subject::Template;
@@ -20,7 +21,8 @@ pub(crate) struct Sending {
     live: Arc<Live>,
     template: &'static str,
     cx: Option<Context>,
-    begun: Instant,
+    /// Of the numbers alone: a span has a clock of its own.
+    begun: Option<Instant>,
     over: bool,
 }
 
@@ -55,9 +57,12 @@ impl Live {
         {
             envelope.trace.read_baggage(&baggage);
         }
+        if !self.is_heard() {
+            return None;
+        }
+        let begun = self.metrics.as_ref().map(|_| Instant::now());
         let (live, template) = (Arc::clone(self), template.as_str());
-        let sending = || Sending { live, template, cx, begun: Instant::now(), over: false };
-        self.is_heard().then(sending)
+        Some(Sending { live, template, cx, begun, over: false })
     }
 
     fn of_publish(&self, envelope: &Envelope, template: Template) -> Vec<KeyValue> {
@@ -100,14 +105,14 @@ impl Sending {
     fn tell(&mut self, error: Option<(&'static str, String)>) {
         self.over = true;
         let class = error.as_ref().map(|(class, _)| KeyValue::new(a::ERROR_TYPE, *class));
-        if let Some(metrics) = &self.live.metrics {
+        if let (Some(metrics), Some(begun)) = (&self.live.metrics, self.begun) {
             let mut attributes = Vec::with_capacity(7);
             attributes.extend_from_slice(&self.live.common);
             attributes.push(KeyValue::new(a::OPERATION, operation::PUBLISH));
             attributes.push(KeyValue::new(a::OPERATION_TYPE, kind::SEND));
             attributes.push(KeyValue::new(a::TEMPLATE, self.template));
             attributes.extend(class.clone());
-            metrics.sent(self.begun.elapsed(), &attributes);
+            metrics.sent(begun.elapsed(), &attributes);
         }
         let Some(cx) = self.cx.take() else { return };
         if let (Some(class), Some((_, text))) = (class, error) {

@@ -5,7 +5,8 @@ use opentelemetry::{Context, KeyValue};
 
 use super::Live;
 use super::context::{link, written};
-use super::names::{attribute as a, kind, link as l, name, operation};
+use super::names::{attribute as a, kind, link as l, operation};
+use super::naming::name;
 use super::process::of_event;
 use crate::envelope::TraceContext;
 use crate::operator::{DeadLetter, OperatorError};
@@ -52,7 +53,7 @@ impl Live {
         let origin = envelope.trace.origin.as_ref();
         let origin = origin.map(|hop| link(hop.parent, hop.state.as_deref(), l::ORIGIN));
         // The letter knows the type of its event, but not what the subject was made of.
-        let builder = tracer.span_builder(name(operation::PUBLISH, &envelope.type_name));
+        let builder = tracer.span_builder(format!("{} {}", operation::PUBLISH, envelope.type_name));
         let builder = builder.with_kind(SpanKind::Producer);
         let builder = builder.with_links(dead.into_iter().chain(origin).collect());
         let span = tracer.build_with_context(builder.with_attributes(attributes), &redrive);

@@ -5,7 +5,8 @@ use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
 use super::context::{link, parent};
-use super::names::{attribute as a, kind, link as l, name, operation};
+use super::names::{attribute as a, kind, link as l, operation};
+use super::naming::name;
 use super::process::of_event;
 use super::{Attempt, Seen, SettleSpans};
 use crate::envelope::Envelope;

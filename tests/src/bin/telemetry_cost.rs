@@ -1,4 +1,4 @@
-//! What telemetry costs: `telemetry_cost off|none|spans|metrics|both EVENTS`.
+//! What telemetry costs: `telemetry_cost off|none|spans|metrics|both EVENTS [A_SECOND]`.
 //!
 //! Each event is published and handled on one thread. Instructions: under
 //! `valgrind --tool=callgrind`, the difference of two numbers of events. CPU time: as printed, that of
@@ -24,6 +24,7 @@ use opentelemetry_sdk::trace::{
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 #[derive(Serialize, Deserialize, Event)]
 #[event(subject = "orders.placed")]
@@ -67,6 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (mode, events) = (args.next().unwrap_or_default(), args.next().unwrap_or_default());
     let events: u64 = events.parse()?;
+    let pace: Option<u64> = args.next().map(|pace| pace.parse()).transpose()?;
     let exporter = Discarding::default();
     let exported = Arc::clone(&exporter.spans);
     let queue = BatchConfigBuilder::default().with_max_queue_size(65_536).build();
@@ -83,7 +85,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("`{other}` is none of off, none, spans, metrics, both").into()),
     };
     let (start, all) = (cpu("thread-self")?, cpu("self")?);
-    run(Bus::in_memory().telemetry(telemetry), events).await?;
+    run(Bus::in_memory().telemetry(telemetry), events, pace).await?;
     let took = cpu("thread-self")?.saturating_sub(start);
     // A thread that has ended is in no sum.
     spans.force_flush()?;
@@ -98,11 +100,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn run(bus: Bus, events: u64) -> Result<(), Box<dyn Error>> {
+async fn run(bus: Bus, events: u64, pace: Option<u64>) -> Result<(), Box<dyn Error>> {
     let goal = Arc::new(Goal { seen: AtomicU64::new(0), events, reached: Notify::new() });
     let service = Service::new("cost", bus.clone()).shared(Arc::clone(&goal));
     let running = service.handlers(handlers![count]).start().await?;
     for order in 0..events {
+        if let Some(pace) = pace.filter(|_| order % 100 == 0) {
+            sleep(Duration::from_secs(100) / u32::try_from(pace)?).await;
+        }
         bus.publish(&OrderPlaced { order }).await?;
     }
     goal.reached.notified().await;

@@ -50,7 +50,6 @@ pub(crate) enum Refused {
 
 pub(crate) const RETRY: Retry = Retry::fixed(MINUTE).attempts(3);
 
-#[expect(clippy::panic, reason = "one of the ways to fail")]
 #[handler(retry = RETRY, timeout = Duration::from_millis(100))]
 pub(crate) async fn charge(order: Placed, ctx: Context) -> Result<(), Refused> {
     let run = ctx.attempt() as usize - 1;
