@@ -54,3 +54,8 @@ pub use setup::Setup;
 pub fn init(service: impl Into<String>) -> Result<Otel, SetupError> {
     Setup::new(service).init()
 }
+
+/// The programs in the guide compile.
+#[cfg(all(doctest, feature = "prometheus"))]
+#[doc = include_str!("../../docs/follow-an-order.md")]
+pub struct FollowAnOrder;

@@ -19,15 +19,18 @@ fn nothing_is_lost_and_the_numbers_add_up() {
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(number(&report, "lost"), 0);
 
-    // Every event of the shop has one handler that listens to it; that of an order has two.
+    // Every event of the shop has one handler that listens to it; an order and its payment have two.
     let (handled, dead) = (number(&report, "handled"), number(&report, "dead_lettered"));
-    assert_eq!(number(&report, "published") + 500, handled + dead);
+    let taken = number(&report["handlers"]["complete"], "handled");
+    assert_eq!(number(&report, "published") + 500 + taken, handled + dead);
     assert_eq!(number(&report["handlers"]["welcome"], "handled"), 500);
     for name in ["handled", "retried", "dead_lettered"] {
         assert_eq!(number(&report, name), sum(&report, name), "{name}");
     }
     // Each 50th order is rejected, and for each 75th, from the 74th on, the gateway stays away.
     assert_eq!(number(&report["handlers"]["charge"], "dead_lettered"), 10 + 6);
+    // For each 100th order, from the 60th on, the mailbox has no room.
+    assert_eq!(number(&report["handlers"]["invoice"], "dead_lettered"), 5);
     // What each tenth order and those six take beyond their first run.
     assert_eq!(number(&report["handlers"]["charge"], "retried"), 25 + 25 * 2 + 6 * 3);
     assert_eq!(number(&report["handlers"]["cancel"], "handled"), 20);
@@ -42,7 +45,7 @@ fn what_failed_is_listed_by_its_causes_and_redriven_once_it_is_mended() {
     let table = shop(&["--orders", "500", "--redrive", "100"]).stdout;
     let table = String::from_utf8_lossy(&table);
     assert!(table.contains("6 max_attempts (gateway_away): the gateway is away"), "{table}");
-    assert!(table.contains("6 came back and were handled: charge 6"), "{table}");
+    assert!(table.contains("11 came back and were handled: charge 6, invoice 5"), "{table}");
 }
 
 #[test]
@@ -53,7 +56,8 @@ fn a_swallowed_event_is_lost_and_the_exit_code_says_so() {
     assert_eq!(number(&report, "lost"), 1);
     assert_eq!(number(&report["handlers"]["confirm"], "lost"), 1);
     let known = number(&report, "handled") + number(&report, "dead_lettered");
-    assert_eq!(number(&report, "published") + 500, known + 1);
+    let taken = number(&report["handlers"]["complete"], "handled");
+    assert_eq!(number(&report, "published") + 500 + taken, known + 1);
 }
 
 #[test]

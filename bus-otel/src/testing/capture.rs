@@ -1,12 +1,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanContext, Status};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 
 use super::metrics::{Metric, read};
-use super::tree;
+use super::tree::{Attributes, Id, Node, draw};
 use crate::pipeline::Providers;
 
 /// Collects what one service or several report.
@@ -28,9 +30,9 @@ pub struct Capture {
 
 /// A span that has ended, and the service that reported it.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) service: String,
-    pub(super) span: SpanData,
+struct Seen {
+    service: String,
+    span: SpanData,
 }
 
 impl Default for Capture {
@@ -70,10 +72,10 @@ impl Capture {
         lock(&self.seen).iter().map(|seen| seen.span.clone()).collect()
     }
 
-    /// The spans that have ended as indented text, without ids or times: siblings by their start,
-    /// then by name; then the attributes a test cares for, the status, and the links.
+    /// The spans that have ended as indented text, without ids or times: siblings by their handler,
+    /// then by their start; then the attributes a test cares for, the status, and the links.
     pub fn tree(&self) -> String {
-        tree::draw(lock(&self.seen).clone())
+        draw(lock(&self.seen).iter().map(node).collect(), None)
     }
 
     /// The sums so far, sorted by service, name and attributes.
@@ -98,6 +100,33 @@ fn providers(name: &str, seen: Arc<Mutex<Vec<Seen>>>) -> (Providers, InMemoryMet
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn node(Seen { service, span }: &Seen) -> Node {
+    let id = |context: &SpanContext| Id {
+        trace: context.trace_id().to_bytes().to_vec(),
+        span: context.span_id().to_bytes().to_vec(),
+    };
+    let links = span.links.iter();
+    Node {
+        id: id(&span.span_context),
+        parent: span.parent_span_id.to_bytes().to_vec(),
+        service: service.clone(),
+        name: span.name.to_string(),
+        kind: format!("{:?}", span.span_kind).to_uppercase(),
+        start: span.start_time,
+        attributes: attributes(&span.attributes),
+        status: match &span.status {
+            Status::Unset => "",
+            Status::Ok => " ok",
+            Status::Error { .. } => " error",
+        },
+        links: links.map(|link| (id(&link.span_context), attributes(&link.attributes))).collect(),
+    }
+}
+
+fn attributes(pairs: &[KeyValue]) -> Attributes {
+    pairs.iter().map(|pair| (pair.key.to_string(), pair.value.to_string())).collect()
 }
 
 #[derive(Debug)]

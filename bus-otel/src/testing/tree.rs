@@ -1,85 +1,86 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-use opentelemetry::trace::{SpanContext, SpanId, Status};
-use opentelemetry::{KeyValue, trace::Link};
-
-use super::capture::Seen;
+use std::time::SystemTime;
 
 /// The attributes that tell one span of a flow from another.
 const SHOWN: [&str; 3] = ["bus.attempt", "bus.outcome", "error.type"];
 const UNSEEN: &str = "?";
 
-/// Of the trace and of the span in it.
-type Id = ([u8; 16], [u8; 8]);
+/// By their keys, as text.
+pub type Attributes = BTreeMap<String, String>;
 
-pub(super) fn draw(mut spans: Vec<Seen>) -> String {
-    spans.sort_by(|a, b| order(a).cmp(&order(b)));
-    let names = spans.iter().map(|seen| (id(seen), seen.span.name.clone())).collect();
-    let mut children: BTreeMap<Option<Id>, Vec<&Seen>> = BTreeMap::new();
-    for seen in &spans {
-        let parent = id_in(&seen.span.span_context, seen.span.parent_span_id);
-        let known = spans.iter().any(|other| id(other) == parent);
-        children.entry(known.then_some(parent)).or_default().push(seen);
+/// Of a span.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Id {
+    pub(super) trace: Vec<u8>,
+    pub(super) span: Vec<u8>,
+}
+
+/// What is drawn of a span, whichever way it came here.
+pub(super) struct Node {
+    pub(super) id: Id,
+    /// All zero or empty for none.
+    pub(super) parent: Vec<u8>,
+    pub(super) service: String,
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) start: SystemTime,
+    pub(super) attributes: Attributes,
+    pub(super) status: &'static str,
+    /// To which spans, and what they are to this one.
+    pub(super) links: Vec<(Id, Attributes)>,
+}
+
+/// All traces, or one of them.
+pub(super) fn draw(mut nodes: Vec<Node>, trace: Option<&[u8]>) -> String {
+    nodes.sort_by(|a, b| a.order().cmp(&b.order()));
+    let names: BTreeMap<_, _> = nodes.iter().map(|node| (&node.id, &*node.name)).collect();
+    let mut children: BTreeMap<Option<Id>, Vec<&Node>> = BTreeMap::new();
+    for node in nodes.iter().filter(|node| trace.is_none_or(|trace| node.id.trace == trace)) {
+        let parent = Id { trace: node.id.trace.clone(), span: node.parent.clone() };
+        let known = names.contains_key(&parent);
+        children.entry(known.then_some(parent)).or_default().push(node);
     }
-    let tree = Tree { names, children };
     let mut text = String::new();
-    tree.write(&mut text, None, 0);
+    Tree { names, children }.write(&mut text, None, 0);
     text
 }
 
 struct Tree<'a> {
-    names: BTreeMap<Id, std::borrow::Cow<'static, str>>,
-    children: BTreeMap<Option<Id>, Vec<&'a Seen>>,
+    names: BTreeMap<&'a Id, &'a str>,
+    children: BTreeMap<Option<Id>, Vec<&'a Node>>,
 }
 
 impl Tree<'_> {
     fn write(&self, text: &mut String, parent: Option<Id>, depth: usize) {
-        for seen in self.children.get(&parent).into_iter().flatten() {
-            let _ = writeln!(text, "{:1$}{2}", "", depth * 2, self.line(seen));
-            self.write(text, Some(id(seen)), depth + 1);
+        for node in self.children.get(&parent).into_iter().flatten() {
+            let _ = writeln!(text, "{:1$}{2}", "", depth * 2, self.line(node));
+            self.write(text, Some(node.id.clone()), depth + 1);
         }
     }
 
-    fn line(&self, Seen { service, span }: &Seen) -> String {
-        let kind = format!("{:?}", span.span_kind).to_uppercase();
-        let mut line = format!("{} {kind}", span.name);
+    fn line(&self, node: &Node) -> String {
+        let mut line = format!("{} {}", node.name, node.kind);
         let own =
-            SHOWN.iter().filter_map(|key| Some(format!("{key}={}", find(&span.attributes, key)?)));
-        let service = (!service.is_empty()).then(|| format!("service={service}"));
+            SHOWN.iter().filter_map(|key| Some(format!("{key}={}", node.attributes.get(*key)?)));
+        let service = (!node.service.is_empty()).then(|| format!("service={}", node.service));
         let shown: Vec<_> = own.chain(service).collect();
         if !shown.is_empty() {
             let _ = write!(line, " [{}]", shown.join(" "));
         }
-        match &span.status {
-            Status::Unset => {}
-            Status::Ok => line.push_str(" ok"),
-            Status::Error { .. } => line.push_str(" error"),
+        line.push_str(node.status);
+        for (target, attributes) in &node.links {
+            let name = self.names.get(target).unwrap_or(&UNSEEN);
+            let what = attributes.get("bus.link").map(String::as_str).unwrap_or_default();
+            let _ = write!(line, " ~link({what})->{name}");
         }
-        span.links.iter().for_each(|link| line.push_str(&self.link(link)));
         line
     }
+}
 
-    fn link(&self, link: &Link) -> String {
-        let target = id_in(&link.span_context, link.span_context.span_id());
-        let name = self.names.get(&target).map_or(UNSEEN, |name| name);
-        format!(" ~link({})->{name}", find(&link.attributes, "bus.link").unwrap_or_default())
+impl Node {
+    /// Which of two groups begins first is chance.
+    fn order(&self) -> impl Ord + '_ {
+        (self.attributes.get("bus.handler"), self.start, &self.name)
     }
-}
-
-fn order(seen: &Seen) -> impl Ord + '_ {
-    (seen.span.start_time, &seen.span.name)
-}
-
-fn id(seen: &Seen) -> Id {
-    id_in(&seen.span.span_context, seen.span.span_context.span_id())
-}
-
-fn id_in(context: &SpanContext, span: SpanId) -> Id {
-    (context.trace_id().to_bytes(), span.to_bytes())
-}
-
-fn find(attributes: &[KeyValue], key: &str) -> Option<String> {
-    let found = attributes.iter().find(|attribute| attribute.key.as_str() == key);
-    found.map(|attribute| attribute.value.to_string())
 }

@@ -1,5 +1,5 @@
-use crate::collector::{Answer, Collector};
 use crate::process::Service;
+use bus_otel::testing::{Answer, Collector};
 
 fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -7,11 +7,11 @@ fn hex(id: &[u8]) -> String {
 
 #[test]
 fn user_spans_and_logs_join_the_trace_around_them() {
-    let collector = Collector::start(Answer::Ok);
+    let collector = Collector::start(Answer::Ok).unwrap();
     let ended = Service::run("with_nested_spans", &collector, &[]);
     let received = collector.received();
-    let (edge, user) = (&received.span("edge").1, &received.span("user").1);
-    let inner = &received.span("inner").1;
+    let (edge, user) = (&received.span("edge").unwrap().1, &received.span("user").unwrap().1);
+    let inner = &received.span("inner").unwrap().1;
     assert_eq!(user.parent_span_id, edge.span_id);
     assert_eq!(inner.parent_span_id, user.span_id);
     assert_eq!(received.spans.len(), 3, "{:?}", received.span_names());
@@ -25,7 +25,7 @@ fn user_spans_and_logs_join_the_trace_around_them() {
 
 #[test]
 fn what_the_exporter_itself_logs_stays_on_stderr() {
-    let collector = Collector::start(Answer::Ok);
+    let collector = Collector::start(Answer::Ok).unwrap();
     let ended = Service::run("with_nested_spans", &collector, &[("RUST_LOG", "trace")]);
     let received = collector.received();
     assert!(received.log("inside of it").is_some());
@@ -36,11 +36,14 @@ fn what_the_exporter_itself_logs_stays_on_stderr() {
 
 #[test]
 fn a_log_filter_does_not_cut_the_trace() {
-    let collector = Collector::start(Answer::Ok);
+    let collector = Collector::start(Answer::Ok).unwrap();
     let ended = Service::run("with_nested_spans", &collector, &[("RUST_LOG", "off")]);
     let received = collector.received();
     assert_eq!(received.spans.len(), 3, "{:?}", received.span_names());
-    assert_eq!(received.span("inner").1.parent_span_id, received.span("user").1.span_id);
+    assert_eq!(
+        received.span("inner").unwrap().1.parent_span_id,
+        received.span("user").unwrap().1.span_id
+    );
     assert!(received.logs.is_empty());
     assert!(!ended.stderr.contains("inside of it"), "{}", ended.stderr);
 }
@@ -54,8 +57,8 @@ fn without_an_endpoint_logs_go_to_stderr_and_nothing_fails() {
 
 #[test]
 fn a_subscriber_that_is_there_stays_and_is_named() {
-    let collector = Collector::start(Answer::Ok);
+    let collector = Collector::start(Answer::Ok).unwrap();
     let ended = Service::run("with_a_subscriber_of_its_own", &collector, &[]);
     assert!(ended.stderr.contains("it stays"), "{}", ended.stderr);
-    collector.received().span("edge");
+    collector.received().span("edge").unwrap();
 }

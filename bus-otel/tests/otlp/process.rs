@@ -2,7 +2,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::collector::Collector;
+use bus_otel::testing::Collector;
 
 /// What waiting on a condition may take on a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ impl Service {
 
     /// Runs it to its end beside this collector.
     pub(crate) fn run(name: &str, collector: &Collector, variables: &[(&str, &str)]) -> Ended {
-        Self::exporting(name, collector.port, variables).end()
+        Self::exporting(name, collector.port(), variables).end()
     }
 
     /// Waits for a line of its output that holds this, and returns it.

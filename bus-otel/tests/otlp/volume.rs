@@ -1,10 +1,10 @@
-use crate::collector::{Answer, Collector};
 use crate::process::{Service, eventually};
+use bus_otel::testing::{Answer, Collector};
 
 /// Faster than any exporter: what the queue holds must not be lost.
 fn a_burst_loses_nothing(variables: &[(&str, &str)], spans: usize) {
-    let collector = Collector::start(Answer::Ok);
-    let mut service = Service::exporting("with_a_burst", collector.port, variables);
+    let collector = Collector::start(Answer::Ok).unwrap();
+    let mut service = Service::exporting("with_a_burst", collector.port(), variables);
     eventually("every span", || collector.received().spans.len() == spans);
     service.go_on();
     service.end();
@@ -23,9 +23,9 @@ fn a_burst_of_100_000_loses_nothing_from_a_queue_for_as_many() {
 
 #[test]
 fn what_a_full_queue_turns_away_is_counted() {
-    let collector = Collector::start(Answer::Ok);
+    let collector = Collector::start(Answer::Ok).unwrap();
     let small = [("OTEL_BSP_MAX_QUEUE_SIZE", "10")];
-    let mut service = Service::exporting("with_a_full_queue", collector.port, &small);
+    let mut service = Service::exporting("with_a_full_queue", collector.port(), &small);
     let lost = service.says("lost ");
     let ended = service.end();
     let lost: usize = lost.trim().rsplit(' ').next().unwrap().parse().unwrap();

@@ -33,6 +33,11 @@ impl Stage {
     }
 }
 
+/// An order goes its way whether its invoice arrives or not.
+fn is_decisive(letter: &DeadLetter) -> bool {
+    letter.group.handler() != "invoice"
+}
+
 /// Each order under the id of the event that placed it, which all that follows carries as its
 /// correlation. A server may hold the events of other runs: they are not in here.
 #[derive(Debug, Default)]
@@ -80,7 +85,7 @@ impl Account {
 
     /// What gave up has an end too.
     pub(crate) fn bury(&self, letters: &[DeadLetter]) {
-        for letter in letters {
+        for letter in letters.iter().filter(|letter| is_decisive(letter)) {
             self.reach(&letter.envelope.correlation, Stage::Ended);
         }
     }
@@ -88,7 +93,7 @@ impl Account {
     /// What was given up and is redriven goes on where it stood.
     pub(crate) fn revive(&self, letters: &[DeadLetter]) {
         let mut orders = self.orders();
-        for letter in letters {
+        for letter in letters.iter().filter(|letter| is_decisive(letter)) {
             if let Some(stage) = orders.stages.get_mut(&letter.envelope.correlation) {
                 let ended = std::mem::replace(stage, Stage::Placed) == Stage::Ended;
                 orders.ended -= usize::from(ended);

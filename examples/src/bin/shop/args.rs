@@ -10,7 +10,10 @@ use crate::role::Role;
 
 /// Places orders in a shop of three services, lets some fail, and accounts for every event.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "shop")]
+#[command(
+    name = "shop",
+    after_help = "With OTEL_EXPORTER_OTLP_ENDPOINT set, it is shown there: docs/follow-an-order.md"
+)]
 pub(crate) struct Args {
     /// How many orders are placed; 400 at 80 a second if nothing is said
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000))]
@@ -20,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: Option<u32>,
 
-    /// Once all orders have their end, mend the gateway, and redrive what it left, so many in a second
+    /// Once all orders have their end, mend what failed, and redrive what it left, so many in a second
     #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=100_000))]
     pub(crate) redrive: Option<u32>,
 

@@ -1,6 +1,7 @@
 //! The service `billing`: charges every order, by a gateway that is not always there.
 
 use bus_core::prelude::*;
+use tracing::instrument;
 
 use crate::RETRY;
 use crate::events::{OrderPlaced, PaymentRefused, PaymentTaken};
@@ -59,6 +60,8 @@ enum Answer {
 }
 
 impl Gateway {
+    /// A span in the traces of billing, beneath that of the run.
+    #[instrument(name = "charge card", skip_all, fields(order = placed.order), err)]
     fn charge(
         &self,
         placed: &OrderPlaced,

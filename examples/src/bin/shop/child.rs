@@ -101,6 +101,8 @@ impl Plan {
                 command.arg(name).arg(number.to_string());
             }
         }
+        // Each reports under its own name.
+        command.env_remove("OTEL_SERVICE_NAME");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         Ok(command)
     }

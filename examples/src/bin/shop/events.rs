@@ -67,11 +67,12 @@ pub(crate) struct Listener {
 
 /// Who listens, in the order of the journey. It is written down, and not asked from the services: a
 /// handler that one of them lost has to be missed.
-pub(crate) const LISTENERS: [Listener; 7] = [
+pub(crate) const LISTENERS: [Listener; 8] = [
     Listener { service: Role::Mailer, handler: "welcome" },
     Listener { service: Role::Billing, handler: "charge" },
     Listener { service: Role::Orders, handler: "complete" },
     Listener { service: Role::Orders, handler: "cancel" },
+    Listener { service: Role::Mailer, handler: "invoice" },
     Listener { service: Role::Mailer, handler: "confirm" },
     Listener { service: Role::Mailer, handler: "regret" },
     Listener { service: Role::Orders, handler: "close" },

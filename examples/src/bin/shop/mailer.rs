@@ -6,11 +6,16 @@ use std::time::Duration;
 use bus_core::prelude::*;
 
 use crate::RETRY;
-use crate::events::{MailSent, OrderCancelled, OrderCompleted, OrderPlaced};
+use crate::events::{MailSent, OrderCancelled, OrderCompleted, OrderPlaced, PaymentTaken};
 
-pub(crate) fn service(bus: Bus) -> Service {
-    Service::new("mailer", bus).handlers(discover!(crate::mailer)).state(Outbox::default())
+/// Where they are `mended`, mailboxes have room for what comes back from the dead letters.
+pub(crate) fn service(bus: Bus, mended: bool) -> Service {
+    let outbox = Outbox { last: Mutex::default(), mended };
+    Service::new("mailer", bus).handlers(discover!(crate::mailer)).state(outbox)
 }
+
+/// The class of the error for which the mailer is not to blame: see [`MailError::MailboxFull`].
+pub(crate) const MAILBOX_FULL: &str = "mailbox_full";
 
 #[derive(Debug, thiserror::Error, Failure)]
 enum MailError {
@@ -18,6 +23,8 @@ enum MailError {
     #[error("the mail server is busy for {0:?}")]
     #[failure(retry_after)]
     Busy(Duration),
+    #[error("the customer's mailbox is full")]
+    MailboxFull,
     #[error("failed to tell")]
     #[failure(inherit)]
     Publish(#[from] PublishError),
@@ -27,6 +34,22 @@ enum MailError {
 #[handler(retry = RETRY)]
 async fn welcome(placed: OrderPlaced, State(outbox): State<Outbox>) {
     outbox.keep(format!("We have received order {}", placed.order));
+}
+
+/// An invoice is long, and does not go into every mailbox.
+#[handler(retry = RETRY)]
+async fn invoice(
+    taken: PaymentTaken,
+    ctx: Context,
+    State(outbox): State<Outbox>,
+) -> Result<(), MailError> {
+    let PaymentTaken { order, receipt, .. } = taken;
+    let has_room = order % 100 != 60 || (outbox.mended && ctx.redrives() > 0);
+    if !has_room {
+        return Err(MailError::MailboxFull);
+    }
+    outbox.keep(format!("Invoice for order {order}. Your receipt: {receipt}"));
+    Ok(())
 }
 
 #[handler(retry = RETRY)]
@@ -55,8 +78,10 @@ async fn regret(
 }
 
 /// Stands for a mail server; it keeps the last mail.
-#[derive(Default)]
-struct Outbox(Mutex<String>);
+struct Outbox {
+    last: Mutex<String>,
+    mended: bool,
+}
 
 impl Outbox {
     fn send(&self, order: u64, attempt: u32, mail: String) -> Result<(), MailError> {
@@ -68,6 +93,6 @@ impl Outbox {
     }
 
     fn keep(&self, mail: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mail;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = mail;
     }
 }

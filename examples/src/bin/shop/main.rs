@@ -8,6 +8,9 @@
 //!    ▲                                                                                   │
 //!    └──────────────────────────────────── MailSent ─────────────────────────────────────┘
 //! ```
+//!
+//! The mailer also listens to what the others do: it welcomes an `OrderPlaced`, and sends the invoice
+//! of a `PaymentTaken`.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -23,6 +26,7 @@ use self::report::Report;
 use self::role::Role;
 use self::sheet::Sheet;
 use self::shop::Shop;
+use self::telemetry::Telemetry;
 
 mod account;
 mod args;
@@ -40,6 +44,7 @@ mod sabotage;
 mod sheet;
 mod shop;
 mod stop;
+mod telemetry;
 
 /// Of all handlers: up to 100, 200 and 400 ms between four runs.
 const RETRY: Retry = Retry::exponential(Duration::from_millis(100), MINUTE).factor(2).attempts(4);
@@ -50,28 +55,29 @@ type Fault = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(&Args::read()).await {
-        Ok(code) => code,
-        Err(error) => {
-            explain(&*error);
-            ExitCode::FAILURE
-        }
-    }
+    let args = Args::read();
+    let telemetry = Telemetry::start(&args);
+    let code = run(&args, &telemetry).await.unwrap_or_else(|error| {
+        explain(&*error);
+        ExitCode::FAILURE
+    });
+    telemetry.end();
+    code
 }
 
-async fn run(args: &Args) -> Result<ExitCode, Fault> {
+async fn run(args: &Args, telemetry: &Telemetry) -> Result<ExitCode, Fault> {
     let told = stop::told(args.child);
     let sheet = match (&args.nats, args.role) {
         (Some(Nats::Auto), _) => auto::run(args, told).await?,
-        (None, _) => sell(Bus::in_memory(), &Role::ALL, args, told).await?,
+        (None, _) => sell(Bus::in_memory(), &Role::ALL, args, telemetry, told).await?,
         (Some(Nats::At(url)), None) => {
-            sell(connect(url, "shop").await?, &Role::ALL, args, told).await?
+            sell(connect(url, "shop").await?, &Role::ALL, args, telemetry, told).await?
         }
         (Some(Nats::At(url)), Some(role)) => {
             let bus = connect(url, &format!("shop-{role}")).await?;
             match role {
-                Role::Orders => sell(bus, &[role], args, told).await?,
-                Role::Billing | Role::Mailer => serve(bus, role, args, told).await?,
+                Role::Orders => sell(bus, &[role], args, telemetry, told).await?,
+                Role::Billing | Role::Mailer => serve(bus, role, args, telemetry, told).await?,
             }
         }
     };
@@ -102,9 +108,10 @@ async fn sell(
     bus: Bus,
     roles: &[Role],
     args: &Args,
+    telemetry: &Telemetry,
     told: impl Future<Output = ()>,
 ) -> Result<Sheet, Fault> {
-    let mut shop = Shop::open(bus, roles, args).await?;
+    let mut shop = Shop::open(bus, roles, args, telemetry).await?;
     let work = async {
         orders::place(shop.bus(), shop.account(), args.orders(), args.rate()).await?;
         shop.settled().await?;
@@ -137,9 +144,10 @@ async fn serve(
     bus: Bus,
     role: Role,
     args: &Args,
+    telemetry: &Telemetry,
     told: impl Future<Output = ()>,
 ) -> Result<Sheet, Fault> {
-    let shop = Shop::open(bus, &[role], args).await?;
+    let shop = Shop::open(bus, &[role], args, telemetry).await?;
     told.await;
     shop.close(None).await
 }

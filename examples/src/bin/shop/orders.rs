@@ -5,6 +5,7 @@ use bus_core::prelude::*;
 use futures_util::future::try_join_all;
 use tokio::task::yield_now;
 use tokio::time::{interval, sleep};
+use tracing::instrument;
 
 use crate::RETRY;
 use crate::account::{Account, Stage};
@@ -81,7 +82,8 @@ pub(crate) async fn place(
 }
 
 /// One order, under one id however often it has to be sent: a broker that is away for a while, or
-/// does not answer, makes no second order.
+/// does not answer, makes no second order. Its trace begins here.
+#[instrument(name = "place order", skip_all, fields(order = number))]
 async fn store(bus: &Bus, account: &Account, number: u64) -> Result<(), PublishError> {
     let (order, id) = (order(number), EventId::now());
     account.place(id.clone());

@@ -115,7 +115,7 @@ impl Latency {
 impl Report {
     fn show_mended(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Some(causes), Some(redriven)) = (&self.causes, self.redriven) else { return Ok(()) };
-        writeln!(f, "dead letters before the gateway was mended:")?;
+        writeln!(f, "dead letters before gateway and mailboxes were mended:")?;
         for cause in causes {
             writeln!(f, "  {cause}")?;
         }

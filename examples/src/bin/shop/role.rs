@@ -39,7 +39,7 @@ impl Role {
         let service = match self {
             Self::Orders => orders::service(bus).shared(Arc::clone(account)),
             Self::Billing => billing::service(bus, mended),
-            Self::Mailer => mailer::service(bus),
+            Self::Mailer => mailer::service(bus, mended),
         };
         service.lease(LEASE)
     }

@@ -47,7 +47,7 @@ pub(crate) struct Outcome {
 pub(crate) struct Mended {
     /// Why there were any.
     pub(crate) causes: Vec<String>,
-    /// So many were sent back to billing.
+    /// So many were sent back to their handlers.
     pub(crate) redriven: u64,
 }
 

@@ -15,9 +15,11 @@ use crate::args::{Args, Sabotage};
 use crate::billing::GATEWAY_AWAY;
 use crate::book::{Book, Handled, Published};
 use crate::events::LISTENERS;
+use crate::mailer::MAILBOX_FULL;
 use crate::role::Role;
 use crate::sabotage::DropOne;
 use crate::sheet::{Mended, Sheet};
+use crate::telemetry::Telemetry;
 
 /// How often it is looked whether all is done.
 const LOOK: Duration = Duration::from_millis(100);
@@ -44,7 +46,12 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    pub(crate) async fn open(bus: Bus, roles: &[Role], args: &Args) -> Result<Self, StartError> {
+    pub(crate) async fn open(
+        bus: Bus,
+        roles: &[Role],
+        args: &Args,
+        telemetry: &Telemetry,
+    ) -> Result<Self, Fault> {
         let account = Arc::new(Account::default());
         let places = roles.contains(&Role::Orders);
         let book = Arc::new(Book::new(places.then(|| Arc::clone(&account))));
@@ -54,12 +61,16 @@ impl Shop {
         };
         let bus =
             bus.middleware(Published(Arc::clone(&book))).middleware(Handled(Arc::clone(&book)));
+        // What is done from here on behalf of no handler is the doing of the first service.
+        let mut own = None;
         let mut services = Vec::new();
         for role in roles {
-            services
-                .push(role.service(bus.clone(), &account, args.redrive.is_some()).start().await?);
+            let bus = telemetry.bus(bus.clone(), *role)?;
+            own = own.or_else(|| Some(bus.clone()));
+            let service = role.service(bus, &account, args.redrive.is_some());
+            services.push(service.start().await?);
         }
-        Ok(Self { bus, account, book, roles: roles.to_vec(), services })
+        Ok(Self { bus: own.unwrap_or(bus), account, book, roles: roles.to_vec(), services })
     }
 
     pub(crate) fn bus(&self) -> &Bus {
@@ -108,14 +119,17 @@ impl Shop {
         Ok(true)
     }
 
-    /// Sends back what the gateway left, now that it is mended, `rate` in a second.
+    /// Sends back what failed by others' fault, now that they are mended, `rate` in a second.
     pub(crate) async fn redrive(&self, rate: u32) -> Result<Mended, Fault> {
         let causes = self.bus.dead_letters().causes().await?;
         let causes = causes.iter().map(ToString::to_string).collect();
-        let letters = self.bus.dead_letters().handler("charge").class(GATEWAY_AWAY);
-        self.account.revive(&letters.list(usize::MAX).await?);
-        let done = letters.redrive().rate(rate).await?;
-        Ok(Mended { redriven: done.redriven, causes })
+        let mut redriven = 0;
+        for class in [GATEWAY_AWAY, MAILBOX_FULL] {
+            let letters = self.bus.dead_letters().class(class);
+            self.account.revive(&letters.list(usize::MAX).await?);
+            redriven += letters.redrive().rate(rate).await?.redriven;
+        }
+        Ok(Mended { redriven, causes })
     }
 
     pub(crate) async fn stop(&mut self) {
