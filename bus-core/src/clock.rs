@@ -73,11 +73,11 @@ impl Clock {
         }
     }
 
-    /// The time of day when so much had [elapsed](Self::elapsed).
-    pub(crate) fn wall_at(&self, elapsed: Duration) -> SystemTime {
+    /// The time of day when so much had [elapsed](Self::elapsed); `None` if there is no such time.
+    pub(crate) fn wall_at(&self, elapsed: Duration) -> Option<SystemTime> {
         match &*self.0 {
-            Kind::System { wall, .. } => *wall + elapsed,
-            _ => SystemTime::UNIX_EPOCH + TEST_EPOCH + elapsed,
+            Kind::System { wall, .. } => wall.checked_add(elapsed),
+            _ => (SystemTime::UNIX_EPOCH + TEST_EPOCH).checked_add(elapsed),
         }
     }
 

@@ -33,7 +33,7 @@ impl Lane {
         let Yielded { token, envelope, history, sequence, since, deliveries } = yielded;
         let mut place = Place::new(sequence);
         place.deliveries = deliveries.into();
-        place.since = Some(self.shared.clock.wall_at(since));
+        place.since = self.shared.clock.wall_at(since);
         let lane = Arc::clone(self) as Arc<dyn Settle>;
         Delivery::new(envelope, history, token, lane).at(place)
     }

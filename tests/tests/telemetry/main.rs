@@ -5,9 +5,12 @@
 
 mod baggage;
 mod context;
+mod edges;
+mod ends;
 mod live;
 mod log;
 mod numbers;
 mod shop;
 mod spans;
 mod trees;
+mod weak;
