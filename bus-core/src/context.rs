@@ -11,7 +11,7 @@ use crate::failure::HandlerResult;
 use crate::middleware::{Passage, sealed};
 use crate::publish::{Bus, Publish};
 use crate::state::States;
-use crate::telemetry::{Carried, captured};
+use crate::telemetry::{Carried, captured_or};
 use crate::transport::{GroupName, TransportError};
 
 /// The facts of a delivery, and publishing from a handler. Cheap to clone; can move to a task.
@@ -61,7 +61,7 @@ impl Context {
             child
         });
         // Also from a task that the run has spawned, where nothing is current.
-        let carried = captured().or_else(|| self.0.carried.clone());
+        let carried = captured_or(self.0.carried.clone());
         Publish::new(desk.bus.clone(), draft, E::SUBJECT, carried)
     }
 

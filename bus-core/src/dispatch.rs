@@ -38,7 +38,7 @@ pub(crate) struct Route {
     pub(crate) entry: Entry,
     pub(crate) desk: Arc<Desk>,
     pub(crate) layers: Vec<Arc<dyn Middleware<Context>>>,
-    pub(crate) tally: Tally,
+    pub(crate) tally: Arc<Tally>,
     pub(crate) trust: Trust,
     pub(crate) gate: Gate,
     pub(crate) redact: Option<Redact>,
@@ -73,6 +73,7 @@ pub(crate) async fn dispatch(route: Arc<Route>, delivery: Delivery, leave: Leave
     let pass = route.gate.pass(era);
     let mut attempt = route.seen.attempt(&delivery, || route.desk.bus.clock().wall());
     let Some(ended) = run(&route, &delivery, &attempt, trial, &halt).await else {
+        attempt.not_begun();
         // Handed back it would come again at once, to a broker that can not be reached. Dropped, it
         // comes after its lease; and the slot is held for a while, so that not all the rest follows.
         let _ = halt.run_until_cancelled(sleep(NOT_BEGUN_PAUSE)).await;

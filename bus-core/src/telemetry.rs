@@ -29,7 +29,7 @@ use opentelemetry::trace::{Span, Tracer, TracerProvider};
 
 pub(crate) use self::attempt::{Attempt, Outcome};
 pub use self::carry::carry;
-pub(crate) use self::carry::{Carried, captured};
+pub(crate) use self::carry::{Carried, captured, captured_or};
 pub(crate) use self::groups::Watched;
 pub(crate) use self::live::{Lazy, Live};
 pub(crate) use self::process::Seen;

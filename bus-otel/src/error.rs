@@ -26,12 +26,13 @@ pub enum SetupError {
     /// An address that is not one of a collector.
     #[error(
         "{variable}={value} is not an address that telemetry can be sent to: give one that starts \
-         with http:// (TLS is not built in: run a collector beside the service)"
+         with http:// and names no user (TLS is not built in: run a collector beside the service; \
+         who sends stands in OTEL_EXPORTER_OTLP_HEADERS)"
     )]
     Endpoint {
         /// The variable that names the address.
         variable: String,
-        /// What it holds.
+        /// What it holds, without user and password.
         value: String,
     },
     /// A number was expected.

@@ -34,6 +34,10 @@ impl Settings {
         let env = Env(lookup);
         let disabled = env.get("OTEL_SDK_DISABLED").is_some_and(|v| v.eq_ignore_ascii_case("true"));
         let target = |signal| if disabled { Ok(None) } else { env.target(signal) };
+        let mut pace = env.pace()?;
+        let span_queue = env.number("OTEL_BSP_MAX_QUEUE_SIZE")?.unwrap_or(DEFAULT_QUEUE);
+        // A batch that is never full would wait for its time, before a queue that is.
+        pace.batch = pace.batch.min(span_queue);
         Ok(Self {
             disabled,
             service_name: env.service_name(),
@@ -41,8 +45,8 @@ impl Settings {
             spans: target(Signal::Spans)?,
             metrics: target(Signal::Metrics)?,
             logs: target(Signal::Logs)?,
-            pace: env.pace()?,
-            span_queue: env.number("OTEL_BSP_MAX_QUEUE_SIZE")?.unwrap_or(DEFAULT_QUEUE),
+            pace,
+            span_queue,
             log_queue: env.number("OTEL_BLRP_MAX_QUEUE_SIZE")?.unwrap_or(DEFAULT_QUEUE),
         })
     }
@@ -64,20 +68,21 @@ impl Env<'_> {
     }
 
     fn target(&self, signal: Signal) -> Result<Option<Target>, SetupError> {
-        if let Some((variable, value)) = self.otlp(signal, "PROTOCOL")
-            && value != "http/protobuf"
-        {
-            return Err(SetupError::Protocol { variable, value });
-        }
         let variable = format!("OTEL_{}_EXPORTER", signal.variable());
         match self.get(&variable) {
             Some(value) if value == "none" => return Ok(None),
             Some(value) if value != "otlp" => return Err(SetupError::Exporter { variable, value }),
             _ => {}
         }
+        if let Some((variable, value)) = self.otlp(signal, "PROTOCOL")
+            && value != "http/protobuf"
+        {
+            return Err(SetupError::Protocol { variable, value });
+        }
         let Some((variable, value)) = self.otlp(signal, "ENDPOINT") else { return Ok(None) };
-        if !value.starts_with("http://") {
-            return Err(SetupError::Endpoint { variable, value });
+        let shown = without_user(&value);
+        if shown != value || !value.starts_with("http://") {
+            return Err(SetupError::Endpoint { variable, value: shown });
         }
         // Only the address of all signals is a base.
         let url = match variable == "OTEL_EXPORTER_OTLP_ENDPOINT" {
@@ -112,6 +117,16 @@ impl Env<'_> {
         let mut named = attributes.split(',').filter_map(|pair| pair.split_once('='));
         let named = named.rfind(|(key, _)| key.trim() == "service.name");
         self.get("OTEL_SERVICE_NAME").or(named.map(|(_, name)| name.trim().to_owned()))
+    }
+}
+
+/// An address as it may be shown: a password in it would be in every log of a failure.
+fn without_user(address: &str) -> String {
+    let start = address.find("://").map_or(0, |at| at + 3);
+    let end = address[start..].find('/').map_or(address.len(), |at| start + at);
+    match address[start..end].rfind('@') {
+        Some(at) => format!("{}…{}", &address[..start], &address[start + at..]),
+        None => address.to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::send::{self, Begun, Sent};
 use super::{Bus, PublishError};
 use crate::envelope::{Envelope, EventId};
 use crate::subject::Template;
-use crate::telemetry::{Carried, Sending, captured};
+use crate::telemetry::{Carried, Sending, captured_or};
 
 /// A publish: resolves when the event is stored. It holds no borrow and no type of the event, so
 /// it can be joined, timed out or moved to a task.
@@ -83,7 +83,7 @@ impl Publish {
     fn begin(&mut self, mut envelope: Envelope) {
         let (live, delay) = (self.bus.live(), self.due.delay());
         // Where it is awaited, as in a span around it; where nothing is, as in a task, what called.
-        let carried = captured().or(self.carried.take());
+        let carried = captured_or(self.carried.take());
         self.told = live.sends(&mut envelope, &carried, self.template, delay);
         match send::begin(&self.bus, envelope, self.due, self.told.as_ref()) {
             Begun::Done(result) => self.done = Some(result),

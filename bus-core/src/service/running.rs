@@ -158,7 +158,8 @@ fn route(service: &Service, entry: Entry, group: &Group) -> Arc<Route> {
     let layers = bus.layers().of::<Context>();
     let desk = Desk { bus, states: service.states.clone(), group: group.name.clone() };
     let trust = Trust::new(&entry.name);
-    let (desk, tally, unanswered) = (Arc::new(desk), Tally::default(), Semaphore::new(UNANSWERED));
+    let (desk, tally, unanswered) =
+        (Arc::new(desk), Arc::<Tally>::default(), Semaphore::new(UNANSWERED));
     // A clock that stands still while all settles would never let an open one probe.
     let off = desk.bus.clock().is_manual() || planted(Sabotage::NoBreaker);
     let breaker = if off { Breaker::off() } else { entry.options.breaker };
@@ -170,8 +171,9 @@ fn route(service: &Service, entry: Entry, group: &Group) -> Arc<Route> {
 }
 
 fn watched(route: &Arc<Route>, group: &Group) -> Arc<Watched> {
-    let (live, tally) = (route.desk.bus.live(), Arc::clone(route));
-    let active = move || tally.tally.read().held();
+    let (live, tally) = (route.desk.bus.live(), Arc::clone(&route.tally));
+    // No more than this: what holds it last may be the SDK, in the middle of its work.
+    let active = move || tally.read().held();
     let watched = Watched::new(group, route.entry.event.subject.as_str(), active);
     live.watch(&watched);
     watched

@@ -113,6 +113,17 @@ impl Attempt<'_> {
         span.end();
     }
 
+    /// The broker could not be told that it begins: there was no run, and none is counted.
+    pub(crate) fn not_begun(&mut self) {
+        self.over = true;
+        let Some(cx) = self.cx.as_ref().filter(|_| self.seen.live.is_heard()) else { return };
+        let span = cx.span();
+        span.set_attribute(KeyValue::new(a::OUTCOME, Outcome::Abandoned.as_str()));
+        span.set_attribute(KeyValue::new(a::ERROR_TYPE, "not_begun"));
+        span.set_status(Status::error("the broker could not be told that it begins"));
+        span.end();
+    }
+
     fn events(&self, settlement: &Settlement, failed: &Failed) {
         let Some(cx) = &self.cx else { return };
         match &*failed.class {

@@ -11,9 +11,22 @@ pub(crate) type Carried = Option<Context>;
 
 /// Where the caller is now.
 pub(crate) fn captured() -> Carried {
-    Context::map_current(|cx| {
-        (cx.has_active_span() || !cx.baggage().is_empty()).then(|| cx.clone())
-    })
+    Context::map_current(|cx| (is_traced(cx) || !cx.baggage().is_empty()).then(|| cx.clone()))
+}
+
+/// The same; where that is in no trace, in the trace of `other`.
+pub(crate) fn captured_or(other: Carried) -> Carried {
+    match (captured(), other) {
+        (Some(here), Some(other)) if !is_traced(&here) => {
+            Some(here.with_remote_span_context(other.span().span_context().clone()))
+        }
+        (here, other) => here.or(other),
+    }
+}
+
+/// A span that is nothing, as a stand-in for an SDK makes it, is none.
+fn is_traced(cx: &Context) -> bool {
+    cx.has_active_span() && cx.span().span_context().is_valid()
 }
 
 /// Takes the trace of the caller along, into a task that is spawned: what it publishes is part of it,

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
+use tokio::sync::watch;
 
 use super::names::{attribute as a, metric as m};
 use crate::operator::Lag;
-use crate::transport::{Group, Health, Meters, Transport};
+use crate::transport::{Group, Health, Meters};
 
 /// What is shown of one group, for as long as somebody holds it.
 pub(crate) struct Watched {
@@ -27,6 +28,9 @@ pub(super) struct Groups(Mutex<Vec<Weak<Watched>>>);
 
 /// One number of a group, where it is known.
 type Number = fn(&Watched) -> Option<u64>;
+
+/// Of two replicas in one process: what each has adds up, what the broker says is the same.
+type Both = fn(u64, u64) -> u64;
 
 impl Watched {
     pub(crate) fn new(
@@ -49,9 +53,9 @@ impl Watched {
         *lock(&self.lag) = lag;
     }
 
-    /// Of its circuit breaker.
-    pub(crate) fn breaker(&self, opened: bool) {
-        self.breaker.store(if opened { 2 } else { 0 }, Ordering::Relaxed);
+    /// Its circuit breaker is closed.
+    pub(crate) fn closed(&self) {
+        self.breaker.store(0, Ordering::Relaxed);
     }
 
     /// Its circuit breaker is half-open.
@@ -59,39 +63,44 @@ impl Watched {
         self.breaker.store(1, Ordering::Relaxed);
     }
 
+    /// Its circuit breaker is open.
+    pub(crate) fn opened(&self) {
+        self.breaker.store(2, Ordering::Relaxed);
+    }
+
     fn lag(&self, number: impl Fn(Lag) -> u64) -> Option<u64> {
         lock(&self.lag).map(number)
     }
 }
 
-/// Name, unit, what it is.
-const GAUGES: [(&str, &str, &str, Number); 10] = [
-    (m::LAG, "{message}", "All that a group has not done: scale by it", |group| {
+/// Name, unit, what it is, of replicas, of one.
+const GAUGES: [(&str, &str, &str, Both, Number); 10] = [
+    (m::LAG, "{message}", "All that a group has not done: scale by it", u64::max, |group| {
         group.lag(|lag| lag.behind())
     }),
-    (m::PENDING, "{message}", "Events that no worker has seen", |group| {
+    (m::PENDING, "{message}", "Events that no worker has seen", u64::max, |group| {
         group.lag(|lag| lag.waiting)
     }),
-    (m::ACK_PENDING, "{message}", "Deliveries that are not settled", |group| {
+    (m::ACK_PENDING, "{message}", "Deliveries that are not settled", u64::max, |group| {
         group.lag(|lag| lag.in_flight)
     }),
-    (m::DELAYED, "{message}", "Events that wait for their next attempt", |group| {
+    (m::DELAYED, "{message}", "Events that wait for their next attempt", u64::max, |group| {
         group.lag(|lag| lag.delayed)
     }),
-    (m::REDELIVERED, "{message}", "Of all these, delivered before", |group| {
+    (m::REDELIVERED, "{message}", "Of all these, delivered before", u64::max, |group| {
         group.lag(|lag| lag.redelivered)
     }),
-    (m::OLDEST, "s", "The age of the oldest event that is not done", |group| {
+    (m::OLDEST, "s", "The age of the oldest event that is not done", u64::max, |group| {
         lock(&group.lag).and_then(|lag| lag.oldest).map(|age| age.as_secs())
     }),
-    (m::ACTIVE, "{message}", "Runs under way", |group| Some((group.active)())),
-    (m::BREAKER, "1", "Circuit breaker: 0 closed, 1 half-open, 2 open", |group| {
+    (m::ACTIVE, "{message}", "Runs under way", u64::saturating_add, |group| Some((group.active)())),
+    (m::BREAKER, "1", "Circuit breaker: 0 closed, 1 half-open, 2 open", u64::max, |group| {
         Some(group.breaker.load(Ordering::Relaxed))
     }),
-    (m::CREDIT, "{message}", "Deliveries that it wants to hold", |group| {
+    (m::CREDIT, "{message}", "Deliveries that it wants to hold", u64::saturating_add, |group| {
         group.meters.read().map(|[credit, ..]| credit)
     }),
-    (m::HELD, "{message}", "Deliveries that it holds", |group| {
+    (m::HELD, "{message}", "Deliveries that it holds", u64::saturating_add, |group| {
         group.meters.read().map(|[_, held, _]| held)
     }),
 ];
@@ -103,29 +112,32 @@ impl Groups {
         groups.push(Arc::downgrade(group));
     }
 
-    /// Says whether anybody will ask.
+    /// Says whether anybody will ask. The connection is shown for as long as the bus holds `health`.
     pub(super) fn show(
         self: &Arc<Self>,
         meter: &Meter,
-        transport: &Arc<dyn Transport>,
+        health: &Arc<watch::Receiver<Health>>,
         common: &[KeyValue],
     ) -> bool {
         // A stand-in for an SDK drops what it will never ask. So the groups are held by us alone.
-        for (name, unit, what, number) in GAUGES {
+        for (name, unit, what, both, number) in GAUGES {
             let groups = Arc::clone(self);
-            let observe = move |told: &dyn AsyncInstrument<u64>| groups.each(told, number);
+            let observe = move |told: &dyn AsyncInstrument<u64>| groups.each(told, both, number);
             let gauge = meter.u64_observable_gauge(name).with_unit(unit).with_description(what);
             let _gauge = gauge.with_callback(observe).build();
         }
         let groups = Arc::clone(self);
         let renewals = move |told: &dyn AsyncInstrument<u64>| {
-            groups.each(told, |group| group.meters.read().map(|[.., renewals]| renewals));
+            groups.each(told, u64::saturating_add, |group| {
+                group.meters.read().map(|[.., renewals]| renewals)
+            });
         };
         let counter = meter.u64_observable_counter(m::RENEWALS).with_unit("{message}");
         let counter = counter.with_description("Leases that were renewed");
         let _counter = counter.with_callback(renewals).build();
-        let (health, common) = (transport.health(), common.to_vec());
+        let (health, common) = (Arc::downgrade(health), common.to_vec());
         let up = move |told: &dyn AsyncInstrument<u64>| {
+            let Some(health) = health.upgrade() else { return };
             told.observe(u64::from(*health.borrow() == Health::Ready), &common);
         };
         let gauge = meter.u64_observable_gauge(m::UP).with_unit("1");
@@ -134,15 +146,39 @@ impl Groups {
         Arc::strong_count(self) > 1
     }
 
-    fn each(&self, told: &dyn AsyncInstrument<u64>, number: Number) {
-        for group in lock(&self.0).iter().filter_map(Weak::upgrade) {
-            if let Some(number) = number(&group) {
-                told.observe(number, &group.attributes);
+    fn each(&self, told: &dyn AsyncInstrument<u64>, both: Both, number: Number) {
+        // Not under the lock: what is told may do as it likes.
+        let groups: Vec<_> = lock(&self.0).iter().filter_map(Weak::upgrade).collect();
+        let mut sums: Vec<(&[KeyValue], u64)> = Vec::with_capacity(groups.len());
+        for group in &groups {
+            let Some(number) = number(group) else { continue };
+            match sums.iter_mut().find(|(attributes, _)| *attributes == group.attributes) {
+                Some((_, sum)) => *sum = both(*sum, number),
+                None => sums.push((&group.attributes, number)),
             }
         }
+        sums.into_iter().for_each(|(attributes, sum)| told.observe(sum, attributes));
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subject::Subject;
+    use crate::transport::GroupName;
+
+    #[test]
+    fn groups_that_are_gone_take_no_room() {
+        let groups = Groups::default();
+        let name = GroupName::new("billing", "charge").unwrap();
+        let group = Group::new(name, (&Subject::literal("orders.placed")).into());
+        for _ in 0..100 {
+            groups.add(&Watched::new(&group, "orders.placed", || 0));
+        }
+        assert_eq!(lock(&groups.0).len(), 1);
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use opentelemetry::global::{self, BoxedTracer};
 use opentelemetry::trace::{Span, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{InstrumentationScope, KeyValue};
+use tokio::sync::watch;
 use tracing::info;
 
 use super::context::under;
@@ -14,7 +15,7 @@ use super::metrics::Metrics;
 use super::names::{SCOPE, attribute as a};
 use super::{Meters, Settings, Telemetry};
 use crate::envelope::{TraceContext, TraceParent};
-use crate::transport::{System, Transport};
+use crate::transport::{Health, System, Transport};
 
 /// What is said where there is nobody to tell.
 const NOBODY: &str = "no spans: no OpenTelemetry SDK was installed before the bus was used, or it is \
@@ -41,6 +42,8 @@ pub(crate) struct Live {
     /// What every span and every number has.
     pub(super) common: Vec<KeyValue>,
     groups: Arc<Groups>,
+    #[expect(dead_code, reason = "held for the number that shows it")]
+    health: Arc<watch::Receiver<Health>>,
 }
 
 impl Lazy {
@@ -57,15 +60,16 @@ impl Live {
     fn new(telemetry: Telemetry, transport: &Arc<dyn Transport>) -> Self {
         let Telemetry { on, tracer, meters, settings } = telemetry;
         let (system, groups) = (transport.system(), Arc::new(Groups::default()));
-        let common = common(&system);
+        let (common, health) = (common(&system), Arc::new(transport.health()));
         if !on {
-            return Self { on, tracer: None, metrics: None, settings, system, common, groups };
+            let (tracer, metrics) = (None, None);
+            return Self { on, tracer, metrics, settings, system, common, groups, health };
         }
         let global = || Arc::new(global::tracer_provider().tracer_with_scope(scope()));
         let tracer = Some(tracer.unwrap_or_else(global)).filter(|tracer| is_heard(tracer));
         let meters = meters.map_or_else(global::meter_provider, |Meters(meters)| meters);
         let meter = meters.meter_with_scope(scope());
-        let read = groups.show(&meter, transport, &common);
+        let read = groups.show(&meter, &health, &common);
         let metrics = read.then(|| Metrics::new(&meter));
         match (&tracer, &metrics) {
             (None, None) => info!("{NOBODY}; no metrics either"),
@@ -74,7 +78,7 @@ impl Live {
                 info!(metrics = read.is_some(), "spans go to the OpenTelemetry SDK");
             }
         }
-        Self { on, tracer, metrics, settings, system, common, groups }
+        Self { on, tracer, metrics, settings, system, common, groups, health }
     }
 
     /// Whether anybody sees a span or reads a number.

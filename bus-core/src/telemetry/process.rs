@@ -13,7 +13,7 @@ use super::naming::name;
 use super::publish::destination;
 use super::{Attempt, Carried, Live};
 use crate::delivery::Delivery;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, TraceContext};
 use crate::transport::GroupName;
 
 /// How one handler's runs are told: what is the same for all is made once.
@@ -81,7 +81,8 @@ impl Seen {
         let hop = envelope.trace.hop.as_ref().filter(|_| self.live.on);
         let Some(tracer) = &self.live.tracer else { return hop.map(under) };
         // Whoever redrives without spans leaves the hop as it was.
-        let stale = delivery.history().redrives > 0 && envelope.trace.hop == envelope.trace.origin;
+        let (hop_span, origin) = (span_of(&envelope.trace.hop), span_of(&envelope.trace.origin));
+        let stale = delivery.history().redrives > 0 && hop_span == origin;
         let age = now.and_then(|now| now.duration_since(envelope.time).ok());
         let old = age.is_some_and(|age| age > settings.new_trace_after);
         let apart = settings.links_only || envelope.trace.fresh || stale || old;
@@ -173,9 +174,14 @@ fn links(delivery: &Delivery) -> Vec<Link> {
     if let Some(previous) = delivery.history().previous {
         links.push(link(previous, None, l::PREVIOUS));
     }
-    if let Some(origin) = trace.origin.as_ref().filter(|origin| Some(*origin) != trace.hop.as_ref())
-    {
+    let apart = span_of(&trace.hop) != span_of(&trace.origin);
+    if let Some(origin) = trace.origin.as_ref().filter(|_| apart) {
         links.push(link(origin.parent, origin.state.as_deref(), l::ORIGIN));
     }
     links
+}
+
+/// What tells one span from another: who writes both headers need not write the same state in both.
+fn span_of(context: &Option<TraceContext>) -> Option<(u128, u64)> {
+    context.as_ref().map(|context| (context.parent.trace_id(), context.parent.span_id()))
 }

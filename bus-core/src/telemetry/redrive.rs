@@ -68,15 +68,25 @@ impl Redriving {
         self.spans.as_ref().and_then(|(_, publish)| written(publish.span().span_context()))
     }
 
-    pub(crate) fn end(self, redriven: &Result<(), OperatorError>) {
-        let Some((redrive, publish)) = &self.spans else { return };
-        if let Err(error) = redriven {
-            for cx in [publish, redrive] {
-                cx.span().set_attribute(KeyValue::new(a::ERROR_TYPE, "not_redriven"));
-                cx.span().set_status(Status::error(error.to_string()));
+    pub(crate) fn end(mut self, redriven: &Result<(), OperatorError>) {
+        let error = redriven.as_ref().err();
+        self.tell(error.map(|error| ("not_redriven", error.to_string())));
+    }
+
+    fn tell(&mut self, error: Option<(&'static str, String)>) {
+        let Some((redrive, publish)) = self.spans.take() else { return };
+        for cx in [publish, redrive] {
+            if let Some((class, text)) = &error {
+                cx.span().set_attribute(KeyValue::new(a::ERROR_TYPE, *class));
+                cx.span().set_status(Status::error(text.clone()));
             }
+            cx.span().end();
         }
-        publish.span().end();
-        redrive.span().end();
+    }
+}
+
+impl Drop for Redriving {
+    fn drop(&mut self) {
+        self.tell(Some(("cancelled", "nobody waited for the broker's answer".to_owned())));
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Settling<'a> {
     cx: Option<Context>,
     begun: Option<Instant>,
     dead: Option<KeyValue>,
+    /// Of the run that failed, on the span of its dead letter.
+    failed: Option<KeyValue>,
 }
 
 impl Seen {
@@ -46,13 +48,22 @@ impl Seen {
         if let Some(failed) = settlement.failed_mut() {
             failed.span = letter.or_else(|| attempt.span());
         }
-        let dead = match settlement {
-            Settlement::DeadLetter { reason, .. } => {
-                Some(KeyValue::new(a::REASON, reason.as_str()))
-            }
-            _ => None,
+        let (dead, failed) = match settlement {
+            Settlement::DeadLetter { reason, failed } => (
+                Some(KeyValue::new(a::REASON, reason.as_str())),
+                cx.is_some().then(|| KeyValue::new(a::ERROR_TYPE, failed.class.clone())),
+            ),
+            _ => (None, None),
         };
-        Some(Settling { seen: self, operation, kind, cx, begun: Some(Instant::now()), dead })
+        Some(Settling {
+            seen: self,
+            operation,
+            kind,
+            cx,
+            begun: Some(Instant::now()),
+            dead,
+            failed,
+        })
     }
 
     fn has_span(&self, settlement: &Settlement) -> bool {
@@ -83,11 +94,10 @@ impl Seen {
             Settlement::Retry { after, .. } => {
                 attributes.push(KeyValue::new(a::RETRY_DELAY, after.as_secs_f64()));
             }
-            Settlement::DeadLetter { reason, failed } => {
+            Settlement::DeadLetter { reason, .. } => {
                 (destination, span_kind) = (self.live.system.dead_letters, SpanKind::Producer);
                 attributes.push(KeyValue::new(a::DESTINATION, destination));
                 attributes.push(KeyValue::new(a::REASON, reason.as_str()));
-                attributes.push(KeyValue::new(a::ERROR_TYPE, failed.class.clone()));
                 let hop = envelope.trace.hop.as_ref();
                 links.extend(hop.map(|hop| link(hop.parent, hop.state.as_deref(), l::CREATION)));
             }
@@ -141,8 +151,11 @@ impl Settling<'_> {
             }
         }
         let Some(cx) = self.cx.take() else { return };
-        if let (Some(class), Some(text)) = (class, text) {
+        // One of them: the SDK would keep both.
+        if let Some(class) = class.or(self.failed.take()) {
             cx.span().set_attribute(class);
+        }
+        if let Some(text) = text {
             cx.span().set_status(Status::error(text));
         }
         cx.span().end();

@@ -44,6 +44,21 @@ async fn a_run_knows_where_its_event_stands_and_since_when_it_could_be() {
     assert_eq!(place(&redriven), at(1, stored(&bench, "BUS_RETRY").await));
 }
 
+/// A worker without spans between two that have them, by a note and by a copy.
+#[tokio::test]
+async fn a_retry_by_somebody_without_spans_keeps_the_span_before() {
+    for after in [Duration::ZERO, SECOND] {
+        let mut bench = Bench::new(30 * SECOND).await;
+        bench.publish(Trace::default()).await;
+        let first = bench.run().await;
+        retry(first, after).await;
+        let second = bench.run().await;
+        let failed = Failed::new("away", "", 2, SystemTime::now());
+        second.settle(Settlement::Retry { after, failed }).await.unwrap();
+        assert_eq!(bench.run().await.history().previous, TraceParent::parse(SPAN));
+    }
+}
+
 #[tokio::test]
 async fn a_system_is_named_with_its_address() {
     let bench = Bench::new(30 * SECOND).await;

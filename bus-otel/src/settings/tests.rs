@@ -90,3 +90,27 @@ fn the_name_of_the_service_comes_from_its_variable_then_from_the_attributes() {
     let both = read(&[attributes, ("OTEL_SERVICE_NAME", "till")]).unwrap();
     assert_eq!(both.service_name.as_deref(), Some("till"));
 }
+
+#[test]
+fn a_batch_is_no_larger_than_its_queue() {
+    let pace = |variables: &[(&str, &str)]| read(variables).unwrap().pace.batch;
+    assert_eq!(pace(&[("OTEL_BSP_MAX_QUEUE_SIZE", "100")]), 100);
+    assert_eq!(pace(&[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100000")]), 65_536);
+}
+
+#[test]
+fn the_protocol_of_what_is_off_is_of_no_matter() {
+    let grpc = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc");
+    assert_eq!(read(&[grpc, ("OTEL_TRACES_EXPORTER", "none")]).unwrap().spans, None);
+}
+
+#[test]
+fn a_refusal_shows_no_password() {
+    for scheme in ["http", "https"] {
+        let address = format!("{scheme}://me:hunter2@c:4318/v1");
+        let error = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &address)]).unwrap_err();
+        let shown = format!("OTEL_EXPORTER_OTLP_ENDPOINT={scheme}://…@c:4318/v1 is not");
+        assert!(error.to_string().starts_with(&shown), "{error}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}

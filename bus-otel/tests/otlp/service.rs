@@ -175,6 +175,15 @@ services! {
         otel.shutdown().unwrap();
     }
 
+    fn with_more_than_its_queue() {
+        let _otel = init();
+        let tracer = global::tracer("test");
+        for _ in 0..5 {
+            (0..10).for_each(|_| tracer.start("some").end());
+            wait_for_the_test();
+        }
+    }
+
     fn of_two_names() {
         let otel = init();
         let billing = otel.service("billing").unwrap();

@@ -33,3 +33,15 @@ fn what_a_full_queue_turns_away_is_counted() {
     assert_eq!(lost + collector.received().spans.len(), 5_000);
     assert!(ended.stderr.contains("raise OTEL_BSP_MAX_QUEUE_SIZE"), "{}", ended.stderr);
 }
+
+#[test]
+fn what_has_left_makes_room() {
+    let collector = Collector::start(Answer::Ok).unwrap();
+    let small = [("OTEL_BSP_MAX_QUEUE_SIZE", "20"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10")];
+    let mut service = Service::exporting("with_more_than_its_queue", collector.port(), &small);
+    for round in 1..=5 {
+        eventually("every span", || collector.received().spans.len() == 10 * round);
+        service.go_on();
+    }
+    service.end();
+}

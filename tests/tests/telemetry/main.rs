@@ -5,6 +5,8 @@
 
 mod baggage;
 mod context;
+mod edges;
+mod ends;
 mod live;
 mod log;
 mod nats;
@@ -12,3 +14,4 @@ mod numbers;
 mod shop;
 mod spans;
 mod trees;
+mod weak;

@@ -42,7 +42,12 @@ impl Worker {
 
     pub(super) async fn changed(&mut self, probe: &Probe, change: Change) {
         let group = self.group.name.as_str();
-        self.watched.breaker(matches!(change, Change::Opened { .. }));
+        match change {
+            Change::Opened { .. } => self.watched.opened(),
+            // It is not closed yet.
+            Change::Ramps => self.watched.probes(),
+            Change::Closed { .. } => self.watched.closed(),
+        }
         match change {
             Change::Opened { pause, again, failed, of } => {
                 let last = self.route.gate.last();
