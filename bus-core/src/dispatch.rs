@@ -72,7 +72,7 @@ pub(crate) async fn dispatch(route: Arc<Route>, delivery: Delivery, leave: Leave
     let Leave { slot, trial, era, halt } = leave;
     let pass = route.gate.pass(era);
     let mut attempt = route.seen.attempt(&delivery, || route.desk.bus.clock().wall());
-    let Some(ended) = run(&route, &delivery, &attempt, trial, &halt).await else {
+    let Some(ended) = run(&route, &delivery, &mut attempt, trial, &halt).await else {
         attempt.not_begun();
         // Handed back it would come again at once, to a broker that can not be reached. Dropped, it
         // comes after its lease; and the slot is held for a while, so that not all the rest follows.
@@ -83,15 +83,15 @@ pub(crate) async fn dispatch(route: Arc<Route>, delivery: Delivery, leave: Leave
     let sign = ended.sign();
     let settlement = route.decide(ended, &delivery);
     pass.end(delivery.envelope().id.bits(), sign, settlement.failed());
-    attempt.end(&settlement, answer::attempt(&delivery, &settlement));
-    route.settle(delivery, settlement, attempt, slot).await;
+    let answering = route.settle(delivery, settlement, attempt);
+    route.settled(answering, slot).await;
 }
 
 /// How the run ended; `None` if it did not begin, because the broker could not be told of it.
 async fn run(
     route: &Route,
     delivery: &Delivery,
-    attempt: &Attempt<'_>,
+    attempt: &mut Attempt<'_>,
     trial: Trial,
     halt: &CancellationToken,
 ) -> Option<Ended> {

@@ -33,6 +33,7 @@ pub struct Meters {
     credit: AtomicU64,
     held: AtomicU64,
     renewals: AtomicU64,
+    unreadable: AtomicU64,
 }
 
 impl Meters {
@@ -49,6 +50,15 @@ impl Meters {
     /// So many leases were renewed.
     pub fn renewed(&self, leases: u64) {
         self.renewals.fetch_add(leases, Ordering::Relaxed);
+    }
+
+    /// One that can not be read became a dead letter without ever being delivered.
+    pub fn unreadable(&self) {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read_unreadable(&self) -> u64 {
+        self.unreadable.load(Ordering::Relaxed)
     }
 
     /// Credit, held and renewals; `None` from a transport that has no credit.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::global::BoxedTracer;
-use opentelemetry::metrics::MeterProvider;
+use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::{Span, Tracer, TracerProvider};
 
 pub(crate) use self::attempt::{Attempt, Outcome};
@@ -34,6 +34,7 @@ pub(crate) use self::groups::Watched;
 pub(crate) use self::live::{Lazy, Live};
 pub(crate) use self::process::Seen;
 pub(crate) use self::publish::Sending;
+pub(crate) use self::settle::Settling;
 
 mod attempt;
 mod carry;
@@ -61,7 +62,7 @@ mod settle;
 pub struct Telemetry {
     on: bool,
     tracer: Option<Arc<BoxedTracer>>,
-    meters: Option<Meters>,
+    meter: Option<Meter>,
     settings: Settings,
 }
 
@@ -76,17 +77,9 @@ struct Settings {
     lag_every: Duration,
 }
 
-#[derive(Clone)]
-struct Meters(Arc<dyn MeterProvider + Send + Sync>);
-
-impl std::fmt::Debug for Meters {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("MeterProvider")
-    }
-}
-
 /// Which answers to the broker have a span. A dead letter always has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SettleSpans {
     /// None.
     None,
@@ -115,7 +108,7 @@ impl Telemetry {
             baggage: Arc::from([]),
             lag_every: Duration::from_secs(15),
         };
-        Self { on: true, tracer: None, meters: None, settings }
+        Self { on: true, tracer: None, meter: None, settings }
     }
 
     /// Nothing at all: no spans, no metrics, and no trace context from what is handled to what is
@@ -136,8 +129,8 @@ impl Telemetry {
     }
 
     /// Metrics by this provider, and not by the global one.
-    pub fn meter_provider(self, provider: Arc<dyn MeterProvider + Send + Sync>) -> Self {
-        Self { meters: Some(Meters(provider)), ..self }
+    pub fn meter_provider(self, provider: &impl MeterProvider) -> Self {
+        Self { meter: Some(provider.meter_with_scope(live::scope())), ..self }
     }
 
     /// Events older than this, at the start of a run, are processed in a trace of their own; 1 hour by

@@ -94,7 +94,8 @@ pub(crate) async fn quarantine(lane: &Arc<Lane>, token: u64, error: &Unreadable)
     let (group, Origin { stream, sequence, .. }) = (lane.name(), &arrival.original.origin);
     warn!(%group, %stream, sequence, %error, "can not be read, is a dead letter");
     let failed = dead_letter::unread(group, "unreadable", &error.to_string());
-    if let Err(error) = claim.bury(arrival, Reason::Undecodable, failed).await {
-        warn!(%group, %error, "not settled, it comes again");
+    match claim.bury(arrival, Reason::Undecodable, failed).await {
+        Ok(()) => lane.group.meters.unreadable(),
+        Err(error) => warn!(%group, %error, "not settled, it comes again"),
     }
 }

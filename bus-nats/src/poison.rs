@@ -108,6 +108,7 @@ async fn keep(
     let reply = format!("$JS.ACK.{stream}.{group}.1.{sequence}.{sequence}.0.0");
     let ended = lane.confirm(reply.into(), Bytes::from_static(b"+TERM wire")).await;
     ended.map_err(|error| TransportError::Unavailable { reason: error.to_string() })?;
+    lane.group.meters.unreadable();
     error!(%group, stream, sequence, reason, "a message that can not be read is a dead letter");
     Ok(())
 }

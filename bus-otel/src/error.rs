@@ -43,6 +43,16 @@ pub enum SetupError {
         /// What it holds.
         value: String,
     },
+    /// A value that is none of those that there are.
+    #[error("{variable}={value} is not known: set it to {known}, or unset it")]
+    Unknown {
+        /// The variable.
+        variable: String,
+        /// What it holds.
+        value: String,
+        /// What it may hold.
+        known: &'static str,
+    },
     /// An exporter, its HTTP client or the thread that makes it could not be made.
     #[error("failed to make the exporter of {signal}: check the OTEL_* variables")]
     Build {
@@ -73,6 +83,9 @@ pub enum FlushError {
         /// What was lost since the process began, with what still waited.
         lost: Failures,
     },
+    /// An earlier flush still waits for the collector.
+    #[error("an earlier flush still waits for the collector: nothing more was sent")]
+    Busy,
     /// The thread that flushes could not be started.
     #[error("failed to start the thread that sends what is left")]
     Thread(#[source] std::io::Error),

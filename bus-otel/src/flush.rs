@@ -1,5 +1,5 @@
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -39,7 +39,12 @@ impl Held {
         if then == Then::End {
             pipeline.healths().into_iter().for_each(Health::close);
         }
-        match run(self.jobs(then)).map_err(FlushError::Thread)? {
+        // What a deaf collector keeps waiting is there once, however often it is asked for.
+        let under_way = Arc::clone(&pipeline.flushing);
+        if under_way.swap(true, Ordering::AcqRel) && then == Then::GoOn {
+            return Err(FlushError::Busy);
+        }
+        match run(self.jobs(then), under_way).map_err(FlushError::Thread)? {
             Finished::InTime(sdk_failed) => self.verdict(before, sdk_failed),
             Finished::Late => Err(FlushError::Timeout { limit: LIMIT, lost: self.abandon(then) }),
         }
@@ -104,7 +109,7 @@ enum Finished {
 }
 
 /// Runs all jobs at once and waits for them, but not longer than the limit.
-fn run(jobs: Vec<Job>) -> std::io::Result<Finished> {
+fn run(jobs: Vec<Job>, under_way: Arc<AtomicBool>) -> std::io::Result<Finished> {
     let (done, finished) = mpsc::channel();
     let count = jobs.len();
     for job in jobs {
@@ -116,7 +121,9 @@ fn run(jobs: Vec<Job>) -> std::io::Result<Finished> {
     let (all, joined) = mpsc::channel();
     thread::Builder::new().name("otel-flush".into()).spawn(move || {
         let results: Vec<_> = finished.iter().take(count).collect();
-        drop(all.send(results.into_iter().find_map(failure)));
+        under_way.store(false, Ordering::Release);
+        let panicked = (results.len() < count).then(|| "the SDK panicked".to_owned());
+        drop(all.send(results.into_iter().find_map(failure).or(panicked)));
     })?;
     Ok(match joined.recv_timeout(LIMIT) {
         Ok(failed) => Finished::InTime(failed),

@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bus_core::telemetry::Telemetry;
 use opentelemetry_otlp::{
@@ -27,8 +28,7 @@ pub struct Providers {
 impl Providers {
     /// For a bus that is to tell as this service, and not as the process.
     pub fn telemetry(&self) -> Telemetry {
-        let meter = Arc::new(self.meter.clone());
-        Telemetry::new().tracer_provider(&self.tracer).meter_provider(meter)
+        Telemetry::new().tracer_provider(&self.tracer).meter_provider(&self.meter)
     }
 }
 
@@ -39,6 +39,8 @@ pub(crate) struct Pipeline {
     pub(crate) spans: Arc<Health>,
     pub(crate) metrics: Arc<Health>,
     pub(crate) logs: Arc<Health>,
+    /// A flush has not ended.
+    pub(crate) flushing: Arc<AtomicBool>,
     #[cfg(feature = "prometheus")]
     pub(crate) page: Option<crate::prometheus::Page>,
 }
@@ -58,6 +60,7 @@ impl Pipeline {
             spans: Arc::new(Health::new(Signal::Spans)),
             metrics: Arc::new(Health::new(Signal::Metrics)),
             logs: Arc::new(Health::new(Signal::Logs)),
+            flushing: Arc::default(),
         }
     }
 

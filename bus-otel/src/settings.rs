@@ -8,6 +8,9 @@ const DEFAULT_PACE: Pace = Pace { batch: 512, delay: Duration::from_secs(5) };
 /// The SDK's 2,048 lost 40 % of a burst of 100,000.
 const DEFAULT_QUEUE: usize = 65_536;
 
+const SAMPLERS: &str =
+    "always_on, always_off or traceidratio, with or without parentbased_ in front";
+
 /// What the environment says; what is not here is read by the SDK.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -34,6 +37,7 @@ impl Settings {
         let env = Env(lookup);
         let disabled = env.get("OTEL_SDK_DISABLED").is_some_and(|v| v.eq_ignore_ascii_case("true"));
         let target = |signal| if disabled { Ok(None) } else { env.target(signal) };
+        env.sampler()?;
         let mut pace = env.pace()?;
         let span_queue = env.number("OTEL_BSP_MAX_QUEUE_SIZE")?.unwrap_or(DEFAULT_QUEUE);
         // A batch that is never full would wait for its time, before a queue that is.
@@ -79,6 +83,11 @@ impl Env<'_> {
         {
             return Err(SetupError::Protocol { variable, value });
         }
+        if let Some((variable, value)) = self.otlp(signal, "COMPRESSION")
+            && value != "none"
+        {
+            return Err(SetupError::Unknown { variable, value, known: "none" });
+        }
         let Some((variable, value)) = self.otlp(signal, "ENDPOINT") else { return Ok(None) };
         let shown = without_user(&value);
         if shown != value || !value.starts_with("http://") {
@@ -106,6 +115,27 @@ impl Env<'_> {
             batch: batch.unwrap_or(DEFAULT_PACE.batch),
             delay: delay.unwrap_or(DEFAULT_PACE.delay),
         })
+    }
+
+    /// The SDK reads it, and takes every span where it does not understand it.
+    fn sampler(&self) -> Result<(), SetupError> {
+        let variable = "OTEL_TRACES_SAMPLER".to_owned();
+        let Some(value) = self.get(&variable) else { return Ok(()) };
+        let kind = value.strip_prefix("parentbased_").unwrap_or(&value);
+        match kind {
+            "always_on" | "always_off" => Ok(()),
+            "traceidratio" => self.ratio(),
+            _ => Err(SetupError::Unknown { variable, value, known: SAMPLERS }),
+        }
+    }
+
+    fn ratio(&self) -> Result<(), SetupError> {
+        let variable = "OTEL_TRACES_SAMPLER_ARG".to_owned();
+        let Some(value) = self.get(&variable) else { return Ok(()) };
+        match value.parse::<f64>() {
+            Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(()),
+            _ => Err(SetupError::Unknown { variable, value, known: "a number from 0 to 1" }),
+        }
     }
 
     fn number<N: Number>(&self, variable: &str) -> Result<Option<N>, SetupError> {

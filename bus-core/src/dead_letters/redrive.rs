@@ -117,7 +117,9 @@ async fn redrive(
     done: &mut Redriven,
 ) -> Result<(), OperatorError> {
     let told = live.redrives(letter);
-    let redriven = operator.redrive(&letter.id, told.hop().as_ref()).await;
+    // Whoever has no spans does not send it on in the trace of somebody who redrove it before.
+    let hop = told.hop().or_else(|| letter.envelope.trace.origin.clone());
+    let redriven = operator.redrive(&letter.id, hop.as_ref()).await;
     told.end(&redriven);
     let count = match redriven {
         Ok(()) => &mut done.redriven,

@@ -7,25 +7,40 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, error, warn};
 
 use super::Route;
+use crate::answer::Answer;
 use crate::delivery::Delivery;
-use crate::settle::{Failed, Settlement};
-use crate::telemetry::{Attempt, Outcome};
+use crate::envelope::Envelope;
+use crate::settle::{Failed, SettleError, Settlement};
+use crate::telemetry::{Attempt, Outcome, Settling};
+
+/// An answer on its way. No future of the whole settlement: every run would carry it from its begin.
+pub(super) struct Answering<'a> {
+    answer: Answer<Result<(), SettleError>>,
+    envelope: Arc<Envelope>,
+    released: bool,
+    told: Option<Box<Settling<'a>>>,
+}
 
 impl Route {
-    /// Not under any stop: a shutdown must not lose the answer to work already done.
-    pub(super) async fn settle(
-        &self,
+    /// The only place where a delivery is answered.
+    pub(super) fn settle<'a>(
+        &'a self,
         delivery: Delivery,
         mut settlement: Settlement,
-        attempt: Attempt<'_>,
-        slot: OwnedSemaphorePermit,
-    ) {
+        mut attempt: Attempt<'a>,
+    ) -> Answering<'a> {
+        attempt.end(&settlement, number(&delivery, &settlement));
+        self.log(&delivery, &settlement, &attempt);
         let (released, envelope) =
             (settlement == Settlement::Release, Arc::clone(delivery.envelope()));
-        self.log(&delivery, &settlement, &attempt);
-        let told = self.seen.settles(&attempt, &envelope, &mut settlement);
-        drop(attempt);
-        let settled = match delivery.settle(settlement).into_now() {
+        let told = self.seen.settles(&attempt, &envelope, &mut settlement).map(Box::new);
+        Answering { answer: delivery.settle(settlement), envelope, released, told }
+    }
+
+    /// Not under any stop: a shutdown must not lose the answer to work already done.
+    pub(super) async fn settled(&self, answering: Answering<'_>, slot: OwnedSemaphorePermit) {
+        let Answering { answer, envelope, released, told } = answering;
+        let settled = match answer.into_now() {
             Ok(settled) => settled,
             Err(answer) => {
                 // The answer is nobody's work, so the next run can begin; but not without end.
@@ -53,7 +68,7 @@ impl Route {
     fn log(&self, delivery: &Delivery, settlement: &Settlement, told: &Attempt<'_>) {
         let envelope = delivery.envelope();
         let (handler, event, id) = (&self.entry.name, &*envelope.type_name, &envelope.id);
-        let attempt = attempt(delivery, settlement);
+        let attempt = number(delivery, settlement);
         let outcome = Outcome::of(settlement).as_str();
         // Asked for only where somebody reads it.
         macro_rules! line {
@@ -76,7 +91,7 @@ impl Route {
 }
 
 /// The number of the run; where there was none, of the last one that is known.
-pub(super) fn attempt(delivery: &Delivery, settlement: &Settlement) -> u32 {
+fn number(delivery: &Delivery, settlement: &Settlement) -> u32 {
     let next = || delivery.history().next_attempt();
     settlement.failed().map_or_else(next, |failed| failed.attempt)
 }

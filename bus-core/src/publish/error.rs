@@ -93,6 +93,14 @@ impl PublishError {
         }
     }
 
+    /// What a tool is shown: without the words of middleware, which nobody has redacted.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Middleware { .. } => "middleware refused the event".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the same event can never be published, however often it is tried.
     pub fn is_permanent(&self) -> bool {
         matches!(

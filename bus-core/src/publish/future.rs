@@ -132,7 +132,7 @@ impl Future for Publish {
             (None, None) => return Poll::Pending,
         };
         if let Some(told) = self.told.take() {
-            told.end(result.as_ref().err().map(|error| (error.class(), error.to_string())));
+            told.end(result.as_ref().err().map(|error| (error.class(), error.shown())));
         }
         Poll::Ready(result)
     }

@@ -18,6 +18,8 @@ pub(crate) struct Attempt<'a> {
     pub(super) seen: &'a Seen,
     pub(super) cx: Carried,
     pub(super) begun: Instant,
+    /// Whether the handler was called.
+    pub(super) ran: bool,
     pub(super) over: bool,
 }
 
@@ -61,9 +63,10 @@ impl Attempt<'_> {
 
     /// The same future; its spans, and what it publishes, are part of the attempt.
     pub(crate) fn within<F: Future + Unpin>(
-        &self,
+        &mut self,
         run: F,
     ) -> impl Future<Output = F::Output> + Unpin + use<F> {
+        self.ran = true;
         match &self.cx {
             Some(cx) => Either::Left(run.with_context(cx.clone())),
             None => Either::Right(run),
@@ -143,6 +146,8 @@ impl Attempt<'_> {
         let [group, template] = self.seen.group.clone();
         let of_outcome = [group, template, KeyValue::new(a::OUTCOME, outcome.as_str())];
         match class {
+            // What no handler can be given was not consumed.
+            _ if !self.ran => {}
             None => metrics.processed(took, &self.seen.common),
             Some(class) => {
                 let mut attributes = self.seen.common.clone();
@@ -151,7 +156,7 @@ impl Attempt<'_> {
             }
         }
         metrics.outcome(&of_outcome);
-        if !matches!(outcome, Outcome::Retry | Outcome::Abandoned) {
+        if attempt > 0 && !matches!(outcome, Outcome::Retry | Outcome::Abandoned) {
             metrics.done(attempt, &of_outcome);
         }
     }

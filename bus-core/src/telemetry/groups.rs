@@ -105,6 +105,27 @@ const GAUGES: [(&str, &str, &str, Both, Number); 10] = [
     }),
 ];
 
+/// Name, what it is, of one.
+const COUNTERS: [(&str, &str, Number); 2] = [
+    (m::RENEWALS, "Leases that were renewed", |group| {
+        group.meters.read().map(|[.., renewals]| renewals)
+    }),
+    (m::UNREADABLE, "Events that could not be read, and gave up", |group| {
+        Some(group.meters.read_unreadable())
+    }),
+];
+
+fn show_connection(meter: &Meter, health: &Arc<watch::Receiver<Health>>, common: &[KeyValue]) {
+    let (health, common) = (Arc::downgrade(health), common.to_vec());
+    let up = move |told: &dyn AsyncInstrument<u64>| {
+        let Some(health) = health.upgrade() else { return };
+        told.observe(u64::from(*health.borrow() == Health::Ready), &common);
+    };
+    let gauge = meter.u64_observable_gauge(m::UP).with_unit("1");
+    let gauge = gauge.with_description("Whether the transport can do its work");
+    let _gauge = gauge.with_callback(up).build();
+}
+
 impl Groups {
     pub(super) fn add(&self, group: &Arc<Watched>) {
         let mut groups = lock(&self.0);
@@ -126,23 +147,18 @@ impl Groups {
             let gauge = meter.u64_observable_gauge(name).with_unit(unit).with_description(what);
             let _gauge = gauge.with_callback(observe).build();
         }
-        let groups = Arc::clone(self);
-        let renewals = move |told: &dyn AsyncInstrument<u64>| {
-            groups.each(told, u64::saturating_add, |group| {
-                group.meters.read().map(|[.., renewals]| renewals)
-            });
-        };
-        let counter = meter.u64_observable_counter(m::RENEWALS).with_unit("{message}");
-        let counter = counter.with_description("Leases that were renewed");
-        let _counter = counter.with_callback(renewals).build();
-        let (health, common) = (Arc::downgrade(health), common.to_vec());
-        let up = move |told: &dyn AsyncInstrument<u64>| {
-            let Some(health) = health.upgrade() else { return };
-            told.observe(u64::from(*health.borrow() == Health::Ready), &common);
-        };
-        let gauge = meter.u64_observable_gauge(m::UP).with_unit("1");
-        let gauge = gauge.with_description("Whether the transport can do its work");
-        let _gauge = gauge.with_callback(up).build();
+        for (name, what, number) in COUNTERS {
+            let groups = Arc::clone(self);
+            let observe = move |told: &dyn AsyncInstrument<u64>| {
+                groups.each(told, u64::saturating_add, number);
+            };
+            let counter = meter.u64_observable_counter(name).with_unit("{message}");
+            let _counter = counter.with_description(what).with_callback(observe).build();
+        }
+        show_connection(meter, health, common);
+        // Under a name of its own, for whoever has a view that leaves out all of ours.
+        let (asked, groups) = (meter.u64_observable_gauge(m::ASKED), Arc::clone(self));
+        let _gauge = asked.with_callback(move |_| drop(Arc::clone(&groups))).build();
         Arc::strong_count(self) > 1
     }
 

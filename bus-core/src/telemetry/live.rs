@@ -13,7 +13,7 @@ use super::context::under;
 use super::groups::{Groups, Watched};
 use super::metrics::Metrics;
 use super::names::{SCOPE, attribute as a};
-use super::{Meters, Settings, Telemetry};
+use super::{Settings, Telemetry};
 use crate::envelope::{TraceContext, TraceParent};
 use crate::transport::{Health, System, Transport};
 
@@ -58,7 +58,7 @@ impl Lazy {
 
 impl Live {
     fn new(telemetry: Telemetry, transport: &Arc<dyn Transport>) -> Self {
-        let Telemetry { on, tracer, meters, settings } = telemetry;
+        let Telemetry { on, tracer, meter, settings } = telemetry;
         let (system, groups) = (transport.system(), Arc::new(Groups::default()));
         let (common, health) = (common(&system), Arc::new(transport.health()));
         if !on {
@@ -67,8 +67,7 @@ impl Live {
         }
         let global = || Arc::new(global::tracer_provider().tracer_with_scope(scope()));
         let tracer = Some(tracer.unwrap_or_else(global)).filter(|tracer| is_heard(tracer));
-        let meters = meters.map_or_else(global::meter_provider, |Meters(meters)| meters);
-        let meter = meters.meter_with_scope(scope());
+        let meter = meter.unwrap_or_else(|| global::meter_provider().meter_with_scope(scope()));
         let read = groups.show(&meter, &health, &common);
         let metrics = read.then(|| Metrics::new(&meter));
         match (&tracer, &metrics) {

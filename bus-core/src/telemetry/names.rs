@@ -86,6 +86,9 @@ pub(super) mod metric {
     pub(crate) const CREDIT: &str = "bus.lease.credit";
     pub(crate) const HELD: &str = "bus.lease.held";
     pub(crate) const RENEWALS: &str = "bus.lease.renewals";
+    pub(crate) const UNREADABLE: &str = "bus.dead_letters.unreadable";
+    /// Is never told.
+    pub(crate) const ASKED: &str = "bus_core_is_asked";
     pub(crate) const UP: &str = "bus.connection.up";
 }
 

@@ -68,7 +68,7 @@ impl Seen {
             let here = cx.take().unwrap_or_default();
             cx = Some(with_baggage(here, baggage, &self.live.settings));
         }
-        Attempt { seen: self, cx, begun, over: false }
+        Attempt { seen: self, cx, begun, ran: false, over: false }
     }
 
     fn context(

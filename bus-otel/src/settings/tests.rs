@@ -114,3 +114,26 @@ fn a_refusal_shows_no_password() {
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
 }
+
+#[test]
+fn a_sampler_that_the_sdk_would_not_understand_is_refused() {
+    for good in ["always_on", "parentbased_always_off", "parentbased_traceidratio"] {
+        assert!(read(&[("OTEL_TRACES_SAMPLER", good)]).is_ok(), "{good}");
+    }
+    for bad in ["traceidratoi", "jaeger_remote", "Always_On"] {
+        let error = read(&[("OTEL_TRACES_SAMPLER", bad)]).unwrap_err().to_string();
+        assert!(error.contains(bad) && error.contains("parentbased_"), "{error}");
+    }
+    for (ratio, good) in [("0.1", true), ("1", true), ("0,1", false), ("-1", false), ("NaN", false)]
+    {
+        let sampler = ("OTEL_TRACES_SAMPLER", "traceidratio");
+        let read = read(&[sampler, ("OTEL_TRACES_SAMPLER_ARG", ratio)]);
+        assert_eq!(read.is_ok(), good, "{ratio}");
+    }
+}
+
+#[test]
+fn compression_is_refused_in_words() {
+    let error = read(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")]).unwrap_err().to_string();
+    assert!(error.contains("OTEL_EXPORTER_OTLP_COMPRESSION=gzip is not known"), "{error}");
+}

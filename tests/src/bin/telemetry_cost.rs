@@ -80,8 +80,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "off" => Telemetry::off(),
         "none" => Telemetry::new(),
         "spans" => Telemetry::new().tracer_provider(&spans),
-        "metrics" => Telemetry::new().meter_provider(Arc::new(metrics)),
-        "both" => Telemetry::new().tracer_provider(&spans).meter_provider(Arc::new(metrics)),
+        "metrics" => Telemetry::new().meter_provider(&metrics),
+        "both" => Telemetry::new().tracer_provider(&spans).meter_provider(&metrics),
         other => return Err(format!("`{other}` is none of off, none, spans, metrics, both").into()),
     };
     let (start, all) = (cpu("thread-self")?, cpu("self")?);

@@ -25,7 +25,7 @@ pub(crate) fn sum(capture: &Capture, name: &str, part: &str) -> Option<f64> {
 pub(crate) fn telemetry(capture: &Capture) -> Telemetry {
     Telemetry::new()
         .tracer_provider(&capture.tracer_provider())
-        .meter_provider(Arc::new(capture.meter_provider()))
+        .meter_provider(&capture.meter_provider())
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ async fn what_the_broker_said_last_is_not_shown_for_ever() {
     let capture = Capture::new();
     let weak = Weak::default();
     let away = Arc::clone(&weak.no_lag);
-    let telemetry = Telemetry::new().meter_provider(Arc::new(capture.meter_provider()));
+    let telemetry = Telemetry::new().meter_provider(&capture.meter_provider());
     let bus = Bus::new(weak).telemetry(telemetry.lag_every(SECOND));
     let running = Service::new("s", bus).on("rejects", rejects).start().await.unwrap();
     let begun = tokio::time::Instant::now();

@@ -36,7 +36,7 @@ async fn who_exports_is_told_and_shown_nothing_of_the_question() {
     let capture = Capture::new();
     let both = Telemetry::new()
         .tracer_provider(&capture.tracer_provider())
-        .meter_provider(std::sync::Arc::new(capture.meter_provider()));
+        .meter_provider(&capture.meter_provider());
     let lines = first_lines(both).await;
     assert!(
         lines[0].contains("spans go to the OpenTelemetry SDK") && lines[0].contains("metrics=true"),
@@ -44,7 +44,7 @@ async fn who_exports_is_told_and_shown_nothing_of_the_question() {
     );
     assert_eq!(capture.spans().len(), 2, "two publishes and nothing else");
 
-    let metrics = Telemetry::new().meter_provider(std::sync::Arc::new(capture.meter_provider()));
+    let metrics = Telemetry::new().meter_provider(&capture.meter_provider());
     let lines = first_lines(metrics).await;
     assert!(
         lines[0].contains("no spans") && lines[0].contains("metrics go to the SDK"),

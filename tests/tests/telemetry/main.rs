@@ -7,6 +7,7 @@ mod baggage;
 mod context;
 mod edges;
 mod ends;
+mod gaps;
 mod live;
 mod log;
 mod nats;

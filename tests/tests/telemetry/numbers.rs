@@ -101,9 +101,8 @@ async fn a_backlog_is_seen_as_soon_as_the_broker_was_asked() {
     let shop = Watched::with(|telemetry| telemetry).await;
     let memory = bus_core::memory::Memory::new();
     let providers = shop.capture.service("late");
-    let telemetry = bus_core::telemetry::Telemetry::new()
-        .meter_provider(std::sync::Arc::new(providers.meter.clone()))
-        .lag_every(SECOND);
+    let telemetry =
+        bus_core::telemetry::Telemetry::new().meter_provider(&providers.meter).lag_every(SECOND);
     let bus = memory.bus().telemetry(telemetry);
     let hang = |_: super::shop::Placed, _: Context| std::future::pending::<()>();
     let service = Service::new("late", bus.clone()).on("hang", hang);
