@@ -103,6 +103,15 @@ impl Bench {
         self.until(async |bench| bench.seen.handled.load(Ordering::Acquire) >= count).await;
     }
 
+    /// The best of three: what others do on the machine makes it only worse.
+    async fn best_rate(&self, from: u64) -> f64 {
+        let mut best = 0.0_f64;
+        for round in 0..3 {
+            best = best.max(self.rate(from + round * 20_000, 20_000).await);
+        }
+        best
+    }
+
     /// Healthy events in a second.
     async fn rate(&self, from: u64, count: u64) -> f64 {
         let before = self.seen.handled.load(Ordering::Acquire);
@@ -114,9 +123,9 @@ impl Bench {
 }
 
 /// They wait on the broker and not among the deliveries, whatever their number.
-async fn waiting(count: u64) {
+async fn waiting(count: u64, least: f64) {
     let bench = Bench::new(Duration::from_secs(600)).await;
-    let alone = bench.rate(0, 20_000).await;
+    let alone = bench.best_rate(0).await;
     let begun = Instant::now();
     bench.publish(1_000_000..1_000_000 + count, true).await;
     bench
@@ -126,12 +135,12 @@ async fn waiting(count: u64) {
         })
         .await;
     let failed = begun.elapsed();
-    let beside = bench.rate(100_000, 20_000).await;
+    let beside = bench.best_rate(100_000).await;
     let ratio = beside / alone;
     println!(
         "{count} failed in {failed:?}; healthy: {alone:.0}/s alone, {beside:.0}/s beside: {ratio:.2}"
     );
-    assert!(ratio > 0.5, "{ratio}");
+    assert!(ratio >= least, "{ratio}");
     bench.running.stop().await;
 }
 
@@ -193,7 +202,7 @@ async fn what_is_healthy_does_not_wait_while_a_hundred_thousand_fail() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_that_wait_for_a_retry_hold_up_nobody() {
-    waiting(5_000).await;
+    waiting(5_000, 0.5).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,7 +213,7 @@ async fn thousands_of_retries_come_back_once_each() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute and wants a release build"]
 async fn a_hundred_thousand_that_wait_for_a_retry_hold_up_nobody() {
-    waiting(100_000).await;
+    waiting(100_000, 0.9).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

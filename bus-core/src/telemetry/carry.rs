@@ -30,7 +30,7 @@ fn is_traced(cx: &Context) -> bool {
 }
 
 /// Takes the trace of the caller along, into a task that is spawned: what it publishes is part of it,
-/// and so are its spans. What is published by a handler's own `ctx` is without this.
+/// and so are its spans. A handler's own `ctx` needs none of this.
 ///
 /// ```
 /// use bus_core::prelude::*;
