@@ -26,7 +26,8 @@ pub(super) struct Node {
     /// Not through the proxy.
     direct: OnceCell<NatsTransport>,
     runs: bool,
-    starts: usize,
+    /// How often its log names a port, of starts that are over: one that was killed at once names none.
+    named: usize,
 }
 
 pub(super) fn number(name: &str) -> Option<usize> {
@@ -54,7 +55,7 @@ impl Node {
         let configuration = configuration(number, dials);
         let server = block_in_place(|| DevServer::start_with(&configuration)).map_err(other)?;
         let client = Proxy::start(server.port()).await?;
-        let mut node = Self { server, client, direct: OnceCell::new(), runs: true, starts: 1 };
+        let mut node = Self { server, client, direct: OnceCell::new(), runs: true, named: 0 };
         if version.is_some() {
             node.restart(version)?;
         }
@@ -65,20 +66,24 @@ impl Node {
     pub(super) async fn route_port(&self) -> io::Result<u16> {
         let begun = Instant::now();
         loop {
-            let log = fs::read_to_string(self.server.folder().join("server.log"))?;
-            let said = log.lines().filter_map(|line| {
-                let (_, address) = line.split_once("Listening for route connections on ")?;
-                address.rsplit_once(':')?.1.trim().parse().ok()
-            });
-            let ports: Vec<u16> = said.collect();
+            let ports = self.ports()?;
             match ports.last() {
-                Some(port) if ports.len() >= self.starts => return Ok(*port),
+                Some(port) if ports.len() > self.named => return Ok(*port),
                 _ if begun.elapsed() > PATIENCE => {
                     return Err(io::Error::other("it listens for no other server"));
                 }
                 _ => sleep(Duration::from_millis(10)).await,
             }
         }
+    }
+
+    fn ports(&self) -> io::Result<Vec<u16>> {
+        let log = fs::read_to_string(self.server.folder().join("server.log"))?;
+        let said = log.lines().filter_map(|line| {
+            let (_, address) = line.split_once("Listening for route connections on ")?;
+            address.rsplit_once(':')?.1.trim().parse().ok()
+        });
+        Ok(said.collect())
     }
 
     pub(super) fn runs(&self) -> bool {
@@ -91,12 +96,16 @@ impl Node {
     }
 
     pub(super) fn restart(&mut self, version: Option<&str>) -> io::Result<()> {
+        if self.server.is_running() {
+            block_in_place(|| self.server.kill()).map_err(other)?;
+        }
+        self.named = self.ports()?.len();
         let restart = || match version {
             Some(version) => self.server.restart_version(version),
             None => self.server.restart(),
         };
         block_in_place(restart).map_err(other)?;
-        (self.runs, self.starts) = (true, self.starts + 1);
+        self.runs = true;
         Ok(())
     }
 
