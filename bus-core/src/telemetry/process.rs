@@ -64,7 +64,8 @@ impl Seen {
             metrics.waited(wait.duration(), &[group, template, redelivered]);
         }
         let mut cx = self.context(delivery, now, wait.as_ref());
-        if let (true, Some(baggage)) = (self.live.on, &delivery.envelope().trace.baggage) {
+        let listed = self.live.on && !self.live.settings.baggage.is_empty();
+        if let (true, Some(baggage)) = (listed, &delivery.envelope().trace.baggage) {
             let here = cx.take().unwrap_or_default();
             cx = Some(with_baggage(here, baggage, &self.live.settings));
         }

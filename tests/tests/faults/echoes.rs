@@ -39,8 +39,12 @@ async fn fault_c7_a_run_that_publishes_and_fails_publishes_the_same_again() {
         }
     }
     let runs = ledger.runs();
-    // What a process that aborted told last, of other runs as well, may not have been heard.
-    assert!(runs.beyond_the_first() >= 15);
+    // A process that is killed may add one: what it had noted and not run yet, beside what aborts it.
+    let added = (0..20).filter(|number| matches!(*runs.of(*number), [only] if only.attempt == 2));
+    let added = added.count();
+    println!("{added} added, {} beyond", runs.beyond_the_first());
+    assert!(added < manner.concurrency, "{added} runs were counted that nobody heard of");
+    assert!(runs.beyond_the_first() + added >= 20);
     let stream = api(&transport, "STREAM.INFO.ECHOES", "").await;
     println!("{} runs, {} echoes", runs.all.len(), stream["state"]["messages"]);
     assert_eq!(stream["state"]["messages"], 21 + 1, "{stream}");
