@@ -17,7 +17,8 @@ async fn first_lines(telemetry: Telemetry) -> Vec<String> {
         bus.publish(&order).await.unwrap();
     })
     .await;
-    log.lines()
+    // The crate of OpenTelemetry has lines of its own, where a package of the build asks for them.
+    log.lines().into_iter().filter(|line| line.contains(" bus_core::")).collect()
 }
 
 #[tokio::test]
