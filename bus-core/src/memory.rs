@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use crate::answer::Answer;
@@ -23,6 +23,7 @@ use crate::transport::{
 pub use self::config::MemoryConfig;
 
 use self::broker::{Broker, Refusal};
+use self::queue::Ticket;
 use self::subscription::Subscription;
 
 mod broker;
@@ -55,8 +56,6 @@ struct Shared {
     broker: Mutex<Broker>,
     clock: Clock,
     patience: Duration,
-    /// Told whenever a backlog shrinks.
-    room: Notify,
     health: watch::Sender<Health>,
 }
 
@@ -82,8 +81,8 @@ impl Memory {
         // A run's time-out goes by the time of the machine, so a clock that is moved by hand must not
         // end its lease.
         let broker = Mutex::new(Broker::new(config, !clock.is_manual()));
-        let (room, health) = (Notify::new(), watch::Sender::new(Health::Ready));
-        Self(Arc::new(Shared { broker, clock, patience, room, health }))
+        let health = watch::Sender::new(Health::Ready);
+        Self(Arc::new(Shared { broker, clock, patience, health }))
     }
 
     /// A bus on this broker, with its clock and its ids.
@@ -173,16 +172,14 @@ impl Shared {
     ) -> Result<(), TransportError> {
         let deadline = after(self.patience);
         loop {
-            let mut room = std::pin::pin!(self.room.notified());
-            room.as_mut().enable();
             let now = self.clock.elapsed();
-            let published = self.lock().publish(&envelope, due, now, Some(turn.ticket));
+            let published = self.lock().publish(&envelope, due, now, Some(&turn.ticket));
             let reason = match published {
                 Ok(()) => return Ok(()),
                 Err(Refusal::Final(error)) => return Err(error),
                 Err(Refusal::Full { reason, .. }) => reason,
             };
-            if timeout_at(deadline, room).await.is_err() {
+            if timeout_at(deadline, turn.ticket.turn.notified()).await.is_err() {
                 return Err(TransportError::Full { reason });
             }
         }
@@ -192,13 +189,12 @@ impl Shared {
 /// A place in the queue of publishers, given up when it is dropped.
 struct Turn {
     shared: Arc<Shared>,
-    ticket: u64,
+    ticket: Ticket,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.shared.lock().queue.leave(self.ticket);
-        self.shared.room.notify_waiters();
+        self.shared.lock().queue.leave(&self.ticket);
     }
 }
 

@@ -14,8 +14,10 @@ use crate::subject::Filter;
 
 pub use crate::group::{Group, GroupName, InvalidName, Meters, Start, check_name};
 
+pub use self::numbers::{ByNumber, Numbers};
 pub use self::system::System;
 
+mod numbers;
 mod system;
 
 /// Stores envelopes and delivers each of them to every group; the in-process one is the model.

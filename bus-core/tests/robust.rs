@@ -16,8 +16,10 @@ use bus_core::prelude::*;
 use bus_core::publish::{MAX_KEY, PublishLimits};
 use bus_core::settle::{Reason, Settle, SettleError, Settlement};
 use bus_core::transport::{Deliveries, Group, GroupName, Health, Transport, TransportError};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -148,6 +150,32 @@ async fn publishers_that_wait_for_room_are_served_in_turn() {
     });
     assert!(results.iter().all(Result::is_ok));
     assert_eq!(seen, jobs);
+}
+
+/// Were all of them woken for each place, a thousand would look half a million times.
+#[tokio::test]
+async fn a_place_that_gets_free_is_offered_to_one_publisher() {
+    const PUBLISHERS: u64 = 1000;
+    let memory = Memory::with(MemoryConfig { backlog: 2, ..MemoryConfig::default() });
+    let mut deliveries = memory.subscribe(group()).await.unwrap();
+    let (bus, polls) = (memory.bus(), AtomicU64::new(0));
+    let publishing = (0..PUBLISHERS).map(|n| {
+        let mut publish = Box::pin(bus.publish(&Job { n }));
+        let polls = &polls;
+        unconstrained(poll_fn(move |cx| {
+            polls.fetch_add(1, Ordering::Relaxed);
+            publish.as_mut().poll(cx)
+        }))
+    });
+    let published = join_all(publishing);
+    let (published, ()) = tokio::join!(published, async {
+        for _ in 0..PUBLISHERS {
+            next(&mut deliveries).await.settle(Settlement::Ack).await.unwrap();
+        }
+    });
+    assert!(published.iter().all(Result::is_ok));
+    let polls = polls.into_inner();
+    assert!(polls <= 4 * PUBLISHERS, "{polls} looks by {PUBLISHERS} publishers");
 }
 
 #[tokio::test]

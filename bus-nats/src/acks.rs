@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::client::PublishErrorKind;
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
+use bus_core::transport::ByNumber;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -16,7 +17,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::capabilities::ApiError;
 use crate::connection::Signals;
 use crate::lock::lock;
-use crate::numbers::ByNumber;
 use crate::refusals;
 
 /// How long one try waits for the server's ack, before it is sent again under the same id.

@@ -6,10 +6,10 @@ use std::task::Waker;
 use std::time::Duration;
 
 use async_nats::Subject;
+use bus_core::transport::ByNumber;
 use tokio::time::Instant;
 
 use crate::credit::Credit;
-use crate::numbers::ByNumber;
 use crate::runs::{Origin, Runs};
 
 mod answer;

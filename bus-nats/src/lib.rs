@@ -36,7 +36,6 @@ mod knock;
 mod lane;
 mod lease;
 mod lock;
-mod numbers;
 mod operator;
 mod poison;
 mod publish;

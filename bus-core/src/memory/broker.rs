@@ -12,7 +12,7 @@ use super::history::Recorder;
 use super::later::Later;
 use super::letters::Letters;
 use super::log::Log;
-use super::queue::Queue;
+use super::queue::{Queue, Ticket};
 use super::routes::Routes;
 use super::window::Window;
 use crate::envelope::Envelope;
@@ -24,7 +24,7 @@ pub(super) enum Refusal {
     /// Nothing will change that.
     Final(TransportError),
     /// There may be room later: a place in the queue for it.
-    Full { reason: String, ticket: u64 },
+    Full { reason: String, ticket: Ticket },
 }
 
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Broker {
         envelope: &Arc<Envelope>,
         due: Option<Duration>,
         now: Duration,
-        ticket: Option<u64>,
+        ticket: Option<&Ticket>,
     ) -> Result<(), Refusal> {
         if !self.covers(envelope.subject.domain()) {
             let subject = envelope.subject.to_string();
@@ -90,10 +90,10 @@ impl Broker {
         Ok(())
     }
 
-    fn room(&mut self, envelope: &Arc<Envelope>, ticket: Option<u64>) -> Result<(), Refusal> {
+    fn room(&mut self, envelope: &Envelope, ticket: Option<&Ticket>) -> Result<(), Refusal> {
         let Some(reason) = self.no_room(envelope, ticket) else { return Ok(()) };
         let groups = self.routes.of(&envelope.subject).collect();
-        let ticket = ticket.unwrap_or_else(|| self.queue.join(groups));
+        let ticket = self.queue.join(ticket, groups);
         Err(Refusal::Full { reason, ticket })
     }
 
@@ -107,7 +107,7 @@ impl Broker {
         self.log.keep(entry);
     }
 
-    fn no_room(&self, envelope: &Envelope, ticket: Option<u64>) -> Option<String> {
+    fn no_room(&self, envelope: &Envelope, ticket: Option<&Ticket>) -> Option<String> {
         let backlog = self.config.backlog;
         for at in self.routes.of(&envelope.subject) {
             let group = &self.groups[at];
@@ -213,13 +213,14 @@ impl Broker {
         self.recorder.settled(&members.name, &id, &settlement);
         let entry = members.take(token).ok_or(SettleError::Expired)?;
         match settlement {
-            Settlement::Ack => {}
+            Settlement::Ack => self.queue.wake(group),
             Settlement::Release => members.push_again(entry),
             Settlement::Retry { after, failed } => {
                 members.retry(entry, now.saturating_add(after), &failed);
             }
             Settlement::DeadLetter { reason, failed } => {
                 self.letters.bury(group, &members.name, entry, reason, failed);
+                self.queue.wake(group);
             }
         }
         Ok(())

@@ -134,22 +134,22 @@ impl Members {
 
     /// A run begins: its lease is renewed no longer than its time-out allows.
     pub(super) fn begin(&mut self, token: u64, now: Duration) -> bool {
-        let Some(mut held) = self.held.remove(token) else { return false };
-        held.begun = true;
-        if self.renew && self.runs_end {
-            held.deadline = Some(now.saturating_add(self.timeout).saturating_add(self.lease));
-        }
-        self.held.insert(token, held);
-        true
+        let ends = (self.renew && self.runs_end)
+            .then(|| now.saturating_add(self.timeout).saturating_add(self.lease));
+        self.held.change(token, |held| {
+            held.begun = true;
+            held.deadline = ends.or(held.deadline);
+        })
     }
 
     /// Nobody renews it any more.
     pub(super) fn abandon(&mut self, token: u64, now: Duration) {
-        if let Some(mut held) = self.held.remove(token) {
-            let end = now.saturating_add(self.lease);
+        let end = now.saturating_add(self.lease);
+        let abandoned = self.held.change(token, |held| {
             held.deadline = Some(held.deadline.map_or(end, |deadline| deadline.min(end)));
             held.abandoned = true;
-            self.held.insert(token, held);
+        });
+        if abandoned {
             // Members that wait have to learn of the new deadline.
             self.wake();
         }

@@ -1,9 +1,9 @@
 //! What the members of a group hold, and when it comes back.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use super::entry::Entry;
+use crate::transport::ByNumber;
 
 /// An entry that was delivered and is not settled.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Held {
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     /// Its order is not the same twice: looked up, counted and folded, never walked in it.
-    held: HashMap<u64, Held>,
+    held: ByNumber<Held>,
     /// No lease ends before this.
     earliest: Option<Duration>,
 }
@@ -41,6 +41,14 @@ impl Leases {
     pub(super) fn insert(&mut self, token: u64, held: Held) {
         self.earliest = self.earliest.into_iter().chain(held.deadline).min();
         self.held.insert(token, held);
+    }
+
+    /// Changes what is held under the token, if anything is.
+    pub(super) fn change(&mut self, token: u64, change: impl FnOnce(&mut Held)) -> bool {
+        let Some(held) = self.held.get_mut(&token) else { return false };
+        change(held);
+        self.earliest = self.earliest.into_iter().chain(held.deadline).min();
+        true
     }
 
     pub(super) fn remove(&mut self, token: u64) -> Option<Held> {

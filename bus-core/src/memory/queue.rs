@@ -1,31 +1,63 @@
 //! Publishers that wait for room, first come, first served.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 /// Who waits for room in which groups. A newcomer for one of them queues behind.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     tickets: u64,
-    waiting: BTreeMap<u64, Vec<usize>>,
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    groups: Vec<usize>,
+    turn: Arc<Notify>,
+}
+
+/// A place in the queue.
+#[derive(Clone, Debug)]
+pub(super) struct Ticket {
+    number: u64,
+    /// Told when there may be room for it.
+    pub(super) turn: Arc<Notify>,
 }
 
 impl Queue {
-    /// Queues up for these groups.
-    pub(super) fn join(&mut self, groups: Vec<usize>) -> u64 {
-        let ticket = self.tickets;
-        self.tickets += 1;
-        self.waiting.insert(ticket, groups);
+    /// Waits for these groups, at its place if it has one already.
+    pub(super) fn join(&mut self, ticket: Option<&Ticket>, groups: Vec<usize>) -> Ticket {
+        let ticket = ticket.cloned().unwrap_or_else(|| {
+            self.tickets += 1;
+            Ticket { number: self.tickets, turn: Arc::default() }
+        });
+        let turn = Arc::clone(&ticket.turn);
+        self.waiting.insert(ticket.number, Waiting { groups, turn });
         ticket
     }
 
-    pub(super) fn leave(&mut self, ticket: u64) {
-        self.waiting.remove(&ticket);
+    /// Whoever waited behind it looks, for it may have left room.
+    pub(super) fn leave(&mut self, ticket: &Ticket) {
+        let left = self.waiting.remove(&ticket.number);
+        for group in left.iter().flat_map(|left| &left.groups) {
+            self.wake(*group);
+        }
+    }
+
+    /// There is room in a group: the first one that waits for it looks. Were it all of them, each
+    /// place would cost as much as there are publishers.
+    pub(super) fn wake(&self, group: usize) {
+        if let Some(first) = self.waiting.values().find(|one| one.groups.contains(&group)) {
+            first.turn.notify_one();
+        }
     }
 
     /// Whether somebody came before who waits for one of these groups.
-    pub(super) fn is_behind(&self, ticket: Option<u64>, groups: &[usize]) -> bool {
-        let before = self.waiting.range(..ticket.unwrap_or(u64::MAX));
-        before.into_iter().any(|(_, other)| other.iter().any(|group| groups.contains(group)))
+    pub(super) fn is_behind(&self, ticket: Option<&Ticket>, groups: &[usize]) -> bool {
+        let before = self.waiting.range(..ticket.map_or(u64::MAX, |ticket| ticket.number));
+        before.into_iter().any(|(_, other)| other.groups.iter().any(|one| groups.contains(one)))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -98,7 +98,6 @@ impl Settle for Lane {
     fn settle(&self, token: u64, settlement: Settlement) -> Answer<Result<(), SettleError>> {
         let now = self.shared.clock.elapsed();
         let settled = self.shared.lock().settle(self.group, token, settlement, now);
-        self.shared.room.notify_waiters();
         if let Err(SettleError::NotStored { reason }) = &settled {
             let reason = format!("dead letters can not be stored: {reason}");
             self.shared.is(Health::Unready { reason });
