@@ -102,7 +102,12 @@ async fn run(
     if history.attempts >= route.entry.options.retry.max_attempts() {
         return Some(Ended::Exhausted);
     }
-    match halt.run_until_cancelled(delivery.begin()).await {
+    let begun = match delivery.begin().into_now() {
+        Ok(_) if halt.is_cancelled() => None,
+        Ok(begun) => Some(begun),
+        Err(later) => halt.run_until_cancelled(later).await,
+    };
+    match begun {
         None => return Some(Ended::Cut),
         Some(Ok(())) => {}
         Some(Err(error)) => {

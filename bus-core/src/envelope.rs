@@ -65,7 +65,7 @@ impl Envelope {
             id,
             type_name: type_name.into(),
             version: 1,
-            source: Arc::from(""),
+            source: Arc::default(),
             time: SystemTime::UNIX_EPOCH,
             subject,
             key: None,

@@ -72,8 +72,11 @@ pub(crate) fn read(
     envelope.source = Arc::from(&*found.text(Name::Source)?.unwrap_or_default());
     envelope.time = found.time(Name::Time)?.unwrap_or(stored.time);
     envelope.key = found.text(Name::Key)?.map(Cow::into_owned);
-    let correlation = found.event_id(Name::Correlation)?;
-    envelope.correlation = correlation.unwrap_or_else(|| envelope.id.clone());
+    // Of the first event of a story it is the same text.
+    if found.raw(Name::Correlation) != found.raw(Name::Id) {
+        let correlation = found.event_id(Name::Correlation)?;
+        envelope.correlation = correlation.unwrap_or_else(|| envelope.id.clone());
+    }
     envelope.causation = found.event_id(Name::Causation)?;
     envelope.hops = found.number(Name::Hops)?.unwrap_or_default();
     envelope.trace = trace::read(&found, None);
@@ -81,7 +84,7 @@ pub(crate) fn read(
         None => found.text(Name::DataContentType)?,
         some => some,
     };
-    if let Some(content_type) = content_type {
+    if let Some(content_type) = content_type.filter(|found| *found != envelope.content_type) {
         envelope.content_type = Cow::Owned(content_type.into_owned());
     }
     found.publishers_own(&mut envelope);

@@ -19,6 +19,15 @@ use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tracing::warn;
 
+/// A task costs as much as this: what takes less on average is not worth one.
+const QUICK: Duration = Duration::from_micros(4);
+
+/// The most that one poll counts for in the average: it may be the machine that was slow.
+const SLOWEST: Duration = Duration::from_micros(40);
+
+/// Each poll is so much of the average.
+const WEIGHT: u32 = 8;
+
 /// Quick polls by which a new handler earns trust.
 const PROBATION: u32 = 8;
 
@@ -35,6 +44,10 @@ const OUT: u32 = 2 * STRIKE;
 /// How well one handler behaves.
 pub(crate) struct Trust {
     handler: String,
+    /// Whether there are other threads to give the work to.
+    threads: bool,
+    /// What a poll takes on average, in nanoseconds.
+    average: AtomicU32,
     /// Polls seen, up to [`PROBATION`].
     polls: AtomicU32,
     strikes: AtomicU32,
@@ -48,9 +61,13 @@ pub(crate) struct Trial {
 }
 
 impl Trust {
+    /// To be called on the runtime that the handler will run on.
     pub(crate) fn new(handler: &str) -> Self {
+        let runtime = Handle::try_current().map(|handle| handle.runtime_flavor());
         Self {
             handler: handler.to_owned(),
+            threads: runtime.is_ok_and(|flavor| flavor == RuntimeFlavor::MultiThread),
+            average: AtomicU32::new(nanos(SLOWEST)),
             polls: AtomicU32::new(0),
             strikes: AtomicU32::new(0),
             trial: Arc::new(Semaphore::new(1)),
@@ -59,12 +76,19 @@ impl Trust {
 
     /// Waits until another run of this handler may begin.
     pub(crate) async fn admit(&self) -> Trial {
-        if !has_threads() || !self.is_on_probation() {
+        if !self.threads || !self.is_on_probation() {
             return Trial { _permit: None };
         }
         // One that takes longer blocks its thread, and the others can not wait for it.
         let acquired = timeout(BLOCKED, Arc::clone(&self.trial).acquire_owned()).await;
         Trial { _permit: acquired.ok().and_then(Result::ok) }
+    }
+
+    /// Whether a run is begun where it was taken: there is no other thread, or it would cost more than
+    /// the run itself to give it to one.
+    pub(crate) fn is_quick(&self) -> bool {
+        let quick = || self.average.load(Ordering::Relaxed) < nanos(QUICK);
+        !self.threads || (quick() && !self.is_on_probation() && !self.blocks())
     }
 
     /// The same future, its polls watched.
@@ -73,10 +97,10 @@ impl Trust {
         trial: Trial,
         mut future: F,
     ) -> impl Future<Output = F::Output> + Unpin {
-        let (threads, mut trial) = (has_threads(), Some(trial));
+        let mut trial = Some(trial);
         poll_fn(move |cx| {
             let begun = now();
-            let polled = if threads && (self.is_on_probation() || self.blocks()) {
+            let polled = if self.threads && (self.is_on_probation() || self.blocks()) {
                 in_place(|| Pin::new(&mut future).poll(cx))
             } else {
                 Pin::new(&mut future).poll(cx)
@@ -101,6 +125,9 @@ impl Trust {
         if polls < PROBATION {
             self.polls.store(polls + 1, Ordering::Relaxed);
         }
+        let average = self.average.load(Ordering::Relaxed);
+        let average = average - average / WEIGHT + nanos(took.min(SLOWEST)) / WEIGHT;
+        self.average.store(average, Ordering::Relaxed);
         let strikes = self.strikes.load(Ordering::Relaxed);
         if took > BLOCKED {
             let more = (strikes + STRIKE).min(OUT + STRIKE);
@@ -123,9 +150,8 @@ fn in_place<T>(poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
     block_in_place(|| Handle::current().block_on(once))
 }
 
-/// Whether there are other threads to give the work to.
-fn has_threads() -> bool {
-    Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
+fn nanos(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos()).unwrap_or(u32::MAX)
 }
 
 #[expect(

@@ -27,13 +27,15 @@ impl EventId {
 
     /// Reads an id; a UUID in its usual form is equal to the same one of ours.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        if let Ok(uuid) = Uuid::try_parse(text)
+            && *uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == *text
+        {
+            return Ok(Self(Repr::Uuid(uuid)));
+        }
         if text.is_empty() || text.len() > MAX_ID || text.chars().any(char::is_control) {
             return Err(InvalidId { bytes: text.len() });
         }
-        Ok(match Uuid::try_parse(text) {
-            Ok(uuid) if uuid.hyphenated().to_string() == text => Self(Repr::Uuid(uuid)),
-            _ => Self(Repr::Text(Arc::from(text))),
-        })
+        Ok(Self(Repr::Text(Arc::from(text))))
     }
 
     /// The id of something that follows from this event: equal parts give equal ids, in every

@@ -1,8 +1,11 @@
 //! One group's engine: takes deliveries while there are slots, and puts each on its way.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -58,6 +61,7 @@ impl Worker {
 
     async fn take(&mut self, probe: &Probe, tasks: &TaskTracker, halt: &CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.group.concurrency.min(Semaphore::MAX_PERMITS)));
+        let mut room = None;
         loop {
             // Leave comes first: nothing is taken that could not run at once.
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
@@ -66,7 +70,13 @@ impl Worker {
                 Next::Taken(delivery, era) => {
                     let leave = Leave { slot, trial, era, halt: halt.clone() };
                     self.route.tally.started.fetch_add(1, Ordering::AcqRel);
-                    tasks.spawn(dispatch(Arc::clone(&self.route), delivery, leave));
+                    let route = Arc::clone(&self.route);
+                    if self.route.trust.is_quick() {
+                        let run = put(&mut room, dispatch(route, delivery, leave));
+                        room = begin(run, tasks).await;
+                    } else {
+                        tasks.spawn(dispatch(route, delivery, leave));
+                    }
                 }
                 Next::Ended => self.resubscribe(probe).await,
                 Next::Changed(change) => self.changed(probe, change).await,
@@ -138,6 +148,35 @@ impl Worker {
             abandoned: before.held() - finished - released,
         }
     }
+}
+
+/// Puts a run where the one before was, that ended where it was taken.
+fn put<F: Future>(room: &mut Option<Pin<Box<F>>>, run: F) -> Pin<Box<F>> {
+    match room.take() {
+        Some(mut room) => {
+            room.set(run);
+            room
+        }
+        None => Box::pin(run),
+    }
+}
+
+/// Polls a run where it was taken. What does not end at once becomes a task; most handlers that wait
+/// for nothing cost less than one.
+async fn begin<F>(mut run: Pin<Box<F>>, tasks: &TaskTracker) -> Option<Pin<Box<F>>>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let polled = poll_fn(|cx| {
+        // It guards what is the handler's; were it to panic all the same, it takes nobody with it.
+        Poll::Ready(catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))))
+    });
+    match polled.await {
+        Ok(Poll::Ready(())) => return Some(run),
+        Ok(Poll::Pending) => drop(tasks.spawn(run)),
+        Err(_) => {}
+    }
+    None
 }
 
 /// What comes next.
