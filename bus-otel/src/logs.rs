@@ -14,7 +14,7 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{Layer, fmt as stderr_log, registry};
+use tracing_subscriber::{Layer, Registry, fmt as stderr_log, registry};
 
 /// Crates at work beneath every export and every message: their spans would drown the service's.
 const PLUMBING: [&str; 9] = [
@@ -44,22 +44,24 @@ pub(crate) fn install(
         let info = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
         info.parse_lossy(log_filter.as_deref().unwrap_or(QUIET))
     };
+    // In a list: an `Option` that is `None` among layers with filters lets every event of every crate be
+    // made, whatever the filters say, for nobody.
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
     let to_stderr = stderr_log::layer()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
         .with_timer(TimeAndTrace)
         .with_filter(chosen());
-    let exported = logger.map(|logger| {
+    layers.push(to_stderr.boxed());
+    layers.extend(logger.map(|logger| {
         let own = filter_fn(|metadata| !is_plumbing(metadata.target()));
-        OpenTelemetryTracingBridge::new(logger).with_filter(chosen().and(own))
-    });
-    let spans = tracer.map(|tracer| {
-        tracing_opentelemetry::layer()
-            .with_tracer(tracer)
-            .with_filter(filter_fn(belongs_in_a_trace))
-    });
-    let installed =
-        set_global_default(registry().with(to_stderr).with(exported).with(spans)).is_ok();
+        OpenTelemetryTracingBridge::new(logger).with_filter(chosen().and(own)).boxed()
+    }));
+    layers.extend(tracer.map(|tracer| {
+        let spans = tracing_opentelemetry::layer().with_tracer(tracer);
+        spans.with_filter(filter_fn(belongs_in_a_trace)).boxed()
+    }));
+    let installed = set_global_default(registry().with(layers)).is_ok();
     if installed {
         // What uses the crate `log` is heard too, unless the program has another place for it.
         let _ = LogTracer::builder().with_max_level(LevelFilter::current().as_log()).init();

@@ -88,9 +88,10 @@ impl Seen {
         let old = age.is_some_and(|age| age > settings.new_trace_after);
         let apart = settings.links_only || envelope.trace.fresh || stale || old;
         let parent = hop.filter(|_| !apart).map_or_else(Context::new, under);
-        let builder = tracer.span_builder(self.name).with_kind(SpanKind::Consumer);
-        let builder = builder.with_links(links(delivery));
-        let builder = builder.with_attributes(self.of_span(delivery, wait));
+        let mut builder = tracer.span_builder(self.name);
+        builder.span_kind = Some(SpanKind::Consumer);
+        builder.links = Some(links(delivery));
+        builder.attributes = Some(self.of_span(delivery, wait));
         let span = tracer.build_with_context(builder, &parent);
         // An SDK that was shut down makes spans that are nothing; then what came goes on.
         if !span.span_context().is_valid() {
@@ -101,7 +102,9 @@ impl Seen {
 
     fn of_span(&self, delivery: &Delivery, wait: Option<&Wait>) -> Vec<KeyValue> {
         let (envelope, history) = (&**delivery.envelope(), delivery.history());
-        let mut attributes = Vec::with_capacity(self.common.len() + 16);
+        // What an attempt has that ends well. It is made and freed for each, and up to 18 of them glibc's
+        // allocator keeps at hand.
+        let mut attributes = Vec::with_capacity(self.common.len() + 13);
         attributes.extend_from_slice(&self.common);
         attributes.extend([
             self.handler.clone(),

@@ -43,8 +43,9 @@ impl Live {
             if let Some(delay) = delay {
                 attributes.push(KeyValue::new(a::PUBLISH_DELAY, delay.as_secs_f64()));
             }
-            let builder = tracer.span_builder(name(operation::PUBLISH, template.as_str()));
-            let builder = builder.with_kind(SpanKind::Producer).with_attributes(attributes);
+            let mut builder = tracer.span_builder(name(operation::PUBLISH, template.as_str()));
+            builder.span_kind = Some(SpanKind::Producer);
+            builder.attributes = Some(attributes);
             let root = Context::new();
             let parent = carried.as_ref().unwrap_or(&root);
             parent.with_span(tracer.build_with_context(builder, parent))

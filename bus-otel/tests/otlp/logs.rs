@@ -30,7 +30,7 @@ fn what_the_exporter_itself_logs_stays_on_stderr() {
     let received = collector.received();
     assert!(received.log("inside of it").is_some());
     let bodies: Vec<_> = received.logs.iter().map(|(_, log)| &log.body).collect();
-    assert_eq!(bodies.len(), 3, "the three that the service wrote for export: {bodies:?}");
+    assert_eq!(bodies.len(), 4, "the four that the service wrote for export: {bodies:?}");
     assert!(ended.stderr.contains("plumbing"), "{}", ended.stderr);
 }
 
@@ -46,6 +46,25 @@ fn a_log_filter_does_not_cut_the_trace() {
     );
     assert!(received.logs.is_empty());
     assert!(!ended.stderr.contains("inside of it"), "{}", ended.stderr);
+}
+
+/// Each costs as much as its fields, in every crate, for nothing.
+#[test]
+fn what_no_filter_lets_through_is_not_made() {
+    let collector = Collector::start(Answer::Ok).unwrap();
+    let made = |variables: &[(&str, &str)]| {
+        Service::run("with_nested_spans", &collector, variables).stderr.contains("it was made")
+    };
+    assert!(made(&[("RUST_LOG", "debug")]), "it is said when it is");
+    for variables in [
+        &[][..],
+        &[("RUST_LOG", "off")],
+        &[("OTEL_LOGS_EXPORTER", "none")],
+        &[("OTEL_LOGS_EXPORTER", "none"), ("RUST_LOG", "off")],
+        &[("OTEL_SDK_DISABLED", "true")],
+    ] {
+        assert!(!made(variables), "{variables:?}");
+    }
 }
 
 #[test]

@@ -27,6 +27,12 @@ fn work() {
     span.in_scope(|| tracing::info!("inside of it"));
 }
 
+/// A field of an event that says when it is made.
+fn made() -> bool {
+    eprintln!("it was made");
+    true
+}
+
 fn current_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -237,6 +243,7 @@ services! {
             tracing::info!("inside of it");
             tracing::debug_span!("hidden").in_scope(|| global::tracer("t").start("inner").end());
             tracing::error!("broke");
+            tracing::debug!(field = made(), "nobody asked for it");
             log::info!("by the crate log");
             tracing::info!(target: "hyper::client", "plumbing");
         });
