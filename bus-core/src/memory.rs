@@ -194,7 +194,8 @@ struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.shared.lock().queue.leave(&self.ticket);
+        let next = self.shared.lock().queue.leave(&self.ticket);
+        next.iter().for_each(|next| next.notify_one());
     }
 }
 

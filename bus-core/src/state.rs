@@ -2,13 +2,16 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
+
+use crate::transport::Numbers;
 
 /// The values that a service gives to its handlers, one a type.
 #[derive(Clone, Default)]
 pub(crate) struct States {
-    /// Each an `Arc<T>`, by the id of `T`; only looked up.
-    values: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    /// Each an `Arc<T>`, by the id of `T`, which is a hash already; only looked up.
+    values: HashMap<TypeId, Arc<dyn Any + Send + Sync>, BuildHasherDefault<Numbers>>,
     /// The types in the order in which they were given.
     names: Vec<&'static str>,
     twice: Option<&'static str>,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+mod fresh;
+
 /// The longest id in bytes that is read from a foreign publisher.
 const MAX_ID: usize = 256;
 
@@ -22,7 +24,7 @@ enum Repr {
 impl EventId {
     /// A new id, a UUIDv7: sorted by time within one process.
     pub fn now() -> Self {
-        Self(Repr::Uuid(Uuid::now_v7()))
+        Self(Repr::Uuid(fresh::uuid()))
     }
 
     /// Reads an id; a UUID in its usual form is equal to the same one of ours.

@@ -75,7 +75,8 @@ impl Broker {
             return Err(Refusal::Final(TransportError::NoStream { subject }));
         }
         let waits = due.is_some() && self.later.contains(&envelope.id);
-        let duplicate = waits || self.window.contains(&envelope.id, now);
+        let mark = self.window.mark(&envelope.id);
+        let duplicate = waits || self.window.contains(mark, &envelope.id, now);
         let due = due.filter(|due| *due > now && !duplicate);
         if !duplicate {
             self.room(envelope, ticket)?;
@@ -83,7 +84,7 @@ impl Broker {
                 Some(due) => self.keep_until(due, envelope).map_err(Refusal::Final)?,
                 None => self.store(envelope, now),
             }
-            self.window.insert(envelope.id.clone(), now);
+            self.window.insert(mark, envelope.id.clone(), now);
         }
         self.recorder.published(envelope, duplicate);
         due.into_iter().for_each(|due| self.recorder.delayed(&envelope.id, due));
@@ -213,14 +214,13 @@ impl Broker {
         self.recorder.settled(&members.name, &id, &settlement);
         let entry = members.take(token).ok_or(SettleError::Expired)?;
         match settlement {
-            Settlement::Ack => self.queue.wake(group),
+            Settlement::Ack => {}
             Settlement::Release => members.push_again(entry),
             Settlement::Retry { after, failed } => {
                 members.retry(entry, now.saturating_add(after), &failed);
             }
             Settlement::DeadLetter { reason, failed } => {
                 self.letters.bury(group, &members.name, entry, reason, failed);
-                self.queue.wake(group);
             }
         }
         Ok(())

@@ -38,20 +38,18 @@ impl Queue {
         ticket
     }
 
-    /// Whoever waited behind it looks, for it may have left room.
-    pub(super) fn leave(&mut self, ticket: &Ticket) {
+    /// Those who waited behind it, for it may have left room. To be told where nothing is locked.
+    pub(super) fn leave(&mut self, ticket: &Ticket) -> Vec<Arc<Notify>> {
         let left = self.waiting.remove(&ticket.number);
-        for group in left.iter().flat_map(|left| &left.groups) {
-            self.wake(*group);
-        }
+        let groups = left.iter().flat_map(|left| &left.groups);
+        groups.filter_map(|group| self.first(*group)).collect()
     }
 
-    /// There is room in a group: the first one that waits for it looks. Were it all of them, each
+    /// Whom to tell of room in a group: the first one that waits for it. Were it all of them, each
     /// place would cost as much as there are publishers.
-    pub(super) fn wake(&self, group: usize) {
-        if let Some(first) = self.waiting.values().find(|one| one.groups.contains(&group)) {
-            first.turn.notify_one();
-        }
+    pub(super) fn first(&self, group: usize) -> Option<Arc<Notify>> {
+        let first = self.waiting.values().find(|one| one.groups.contains(&group));
+        first.map(|first| Arc::clone(&first.turn))
     }
 
     /// Whether somebody came before who waits for one of these groups.

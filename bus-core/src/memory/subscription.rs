@@ -97,7 +97,11 @@ impl Settle for Lane {
 
     fn settle(&self, token: u64, settlement: Settlement) -> Answer<Result<(), SettleError>> {
         let now = self.shared.clock.elapsed();
-        let settled = self.shared.lock().settle(self.group, token, settlement, now);
+        let (settled, next) = {
+            let mut broker = self.shared.lock();
+            (broker.settle(self.group, token, settlement, now), broker.queue.first(self.group))
+        };
+        next.inspect(|next| next.notify_one());
         if let Err(SettleError::NotStored { reason }) = &settled {
             let reason = format!("dead letters can not be stored: {reason}");
             self.shared.is(Health::Unready { reason });

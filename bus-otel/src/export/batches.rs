@@ -124,7 +124,9 @@ impl<E: SpanExporter> Worker<E> {
                 if let Err(error) = block_on(self.exporter.export(batch.clone())) {
                     result = Err(error);
                 }
-                self.give_back(batch);
+                if !ended {
+                    self.give_back(batch);
+                }
             }
             if ended {
                 let _ = self.exporter.shutdown();
@@ -152,11 +154,12 @@ impl<E: SpanExporter> Worker<E> {
         if let Some(resource) = state.resource.take() {
             self.exporter.set_resource(&resource);
         }
-        if state.waiting.is_empty() {
-            // Nobody makes spans who could free them.
-            state.exported = Vec::new();
-        }
-        (state.waiting.len(), std::mem::take(&mut state.flushes), state.ended)
+        // Where nobody makes spans, nobody frees them; and not under the lock.
+        let idle = state.waiting.is_empty() || state.ended;
+        let _exported = if idle { std::mem::take(&mut state.exported) } else { Vec::new() };
+        let due = (state.waiting.len(), std::mem::take(&mut state.flushes), state.ended);
+        drop(state);
+        due
     }
 
     fn take(&self, spans: usize) -> Vec<SpanData> {
