@@ -10,8 +10,8 @@ use bus_core::settle::Reason;
 use tracing::{debug, warn};
 
 use crate::dead_letter;
-use crate::headers::Unreadable;
 use crate::headers::stamp::Stamp;
+use crate::headers::{Flat, Unreadable};
 use crate::lane::Lane;
 use crate::lease::{Arrival, Kind, Original};
 use crate::runs::{self, Origin};
@@ -20,12 +20,13 @@ use crate::settle::Claim;
 /// What arrived, if the message is of a stream; gives back what it was read with.
 pub(crate) fn read(
     kind: Kind,
+    stream: &Arc<str>,
     asked: bool,
     message: Message,
     context: Context,
 ) -> (Option<Arrival>, Context) {
     let message = jetstream::Message { message, context };
-    let known = known(&message);
+    let known = known(&message, stream);
     let jetstream::Message { message, context } = message;
     (known.and_then(|known| arrival(kind, asked, known, message)), context)
 }
@@ -36,9 +37,11 @@ struct Known {
     delivered: i64,
 }
 
-fn known(message: &jetstream::Message) -> Option<Known> {
+/// The name of the stream is mostly the one that is asked, and then shared with it.
+fn known(message: &jetstream::Message, stream: &Arc<str>) -> Option<Known> {
     let info = message.info().ok()?;
-    let (stream, sequence) = (info.stream.into(), info.stream_sequence);
+    let same = Some(stream).filter(|stream| ***stream == *info.stream).cloned();
+    let (stream, sequence) = (same.unwrap_or_else(|| info.stream.into()), info.stream_sequence);
     let origin = Origin { stream, sequence, stored: info.published.into(), redrives: 0 };
     Some(Known { origin, delivered: info.delivered })
 }
@@ -60,6 +63,7 @@ fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Ar
     if planted(Sabotage::AttemptsByDelivery) {
         history.attempts = u32::try_from(delivered - 1).unwrap_or_default();
     }
+    let headers = Flat::of(headers);
     let original = Arc::new(Original { origin, subject, headers, payload });
     let reply = reply?;
     Some(Arrival {

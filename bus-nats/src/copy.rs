@@ -42,7 +42,7 @@ pub(crate) async fn later(
     original: &Original,
     after: Duration,
 ) -> Result<(), TransportError> {
-    let mut headers = stamp.on(original.headers.as_ref());
+    let mut headers = stamp.on(Some(&original.headers.map()));
     let token = token(stamp);
     headers.insert(MESSAGE_ID, token.as_str());
     headers.insert(NATS_SCHEDULE, delay::schedule(SystemTime::now() + after)?);

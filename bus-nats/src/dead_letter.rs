@@ -52,7 +52,7 @@ pub(crate) async fn store(
     reason: Reason,
     failed: Failed,
 ) -> Result<(), NotStored> {
-    let headers = Stamp::of(group, original).on(original.headers.as_ref());
+    let headers = Stamp::of(group, original).on(Some(&original.headers.map()));
     stamped(shared, group, original, headers, Cause { reason, failed }).await
 }
 

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use async_nats::HeaderMap;
 use bus_core::{Envelope, EventId, Subject};
 use bytes::Bytes;
 use time::OffsetDateTime;
@@ -15,10 +14,12 @@ use time::format_description::well_known::Rfc3339;
 
 use self::attributes::{Attributes, Name};
 
+pub(crate) use self::flat::Flat;
 pub(crate) use self::write::Writer;
 
 mod attributes;
 mod escape;
+mod flat;
 pub(crate) mod stamp;
 mod structured;
 #[cfg(test)]
@@ -53,14 +54,14 @@ pub(crate) struct Stored<'a> {
 
 /// The envelope of a message, whoever published it. What a foreign publisher left out is made up
 /// from what the broker knows: without a type it is nobody's event, and a dead letter later on.
-pub(crate) fn read(
+pub(crate) fn read<'a>(
     subject: &str,
-    headers: Option<&HeaderMap>,
+    headers: impl Into<Attributes<'a>>,
     payload: Bytes,
     stored: Stored<'_>,
 ) -> Result<Envelope, Unreadable> {
     let subject = Subject::parse(subject)?;
-    let found = Attributes::of(headers);
+    let found: Attributes<'a> = headers.into();
     let content_type = found.text(Name::ContentType)?;
     if content_type.as_deref().is_some_and(structured::is) {
         return structured::read(subject, found, &payload, stored);

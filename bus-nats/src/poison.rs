@@ -17,6 +17,7 @@ use serde::Deserialize;
 use tracing::{error, info};
 
 use crate::dead_letter;
+use crate::headers::Flat;
 use crate::lane::Lane;
 use crate::lease::Original;
 use crate::runs::Origin;
@@ -101,7 +102,7 @@ async fn keep(
     let origin = Origin { stream: Arc::from(stream), sequence, stored: time, redrives: 0 };
     let payload = Bytes::from(STANDARD.decode(&stored.data).unwrap_or_default());
     let subject = stored.subject.as_str().into();
-    let original = Original { origin, subject, headers: None, payload };
+    let original = Original { origin, subject, headers: Flat::default(), payload };
     let failed = dead_letter::unread(group, "wire", reason);
     let kept = dead_letter::store_raw(&lane.shared, group, &original, &stored.hdrs, failed).await;
     kept.map_err(|error| TransportError::Unavailable { reason: error.to_string() })?;

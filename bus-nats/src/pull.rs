@@ -8,7 +8,7 @@ use async_nats::jetstream::Context;
 use async_nats::{Client, Subject, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::{broadcast, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::lane::Lane;
 use crate::lease::{Arrival, Kind};
@@ -28,6 +28,10 @@ const EXPIRES: Duration = Duration::from_secs(1);
 /// A server that is silent for longer has forgotten.
 const SILENCE: Duration = Duration::from_millis(1600);
 
+/// A server that is only slow, or stood still, sends that much later what it was asked for before; what
+/// nobody listens for comes after its lease.
+const LATE: Duration = Duration::from_secs(10);
+
 /// How long it may take to find out whether a consumer is gone.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -35,7 +39,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Pull {
     lane: Arc<Lane>,
     kind: Kind,
-    stream: String,
+    stream: Arc<str>,
     /// Where it is asked for messages.
     next: String,
     /// Lent to messages while they are read.
@@ -72,7 +76,7 @@ impl Pull {
     pub(crate) fn new(lane: Arc<Lane>, kind: Kind, stream: &str) -> Self {
         let signals = &lane.shared.signals;
         Self {
-            stream: stream.to_owned(),
+            stream: stream.into(),
             next: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", lane.name()),
             context: Some(lane.shared.context.clone()),
             arrived: Vec::new(),
@@ -206,6 +210,13 @@ impl Pull {
 
     /// Takes what was asked for, and asks for no more; hands it back where the member has stopped.
     async fn leave(&mut self, mut messages: Subscriber) {
+        let (halt, old, least) = (self.lane.halt.clone(), self.old, Instant::now() + SILENCE);
+        let late = async {
+            if old {
+                halt.run_until_cancelled(sleep(LATE)).await;
+            }
+            sleep_until(least).await;
+        };
         let rest = async {
             while self.old || self.lane.leases(|leases| leases.credit(self.kind).is_asking()) {
                 let Some(message) = messages.next().await else { return };
@@ -214,7 +225,10 @@ impl Pull {
                 self.hand_over();
             }
         };
-        let _ = timeout(SILENCE, rest).await;
+        tokio::select! {
+            () = rest => {}
+            () = late => {}
+        }
     }
 }
 

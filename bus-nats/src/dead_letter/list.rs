@@ -151,7 +151,7 @@ fn read(position: u64, headers: &HeaderMap, payload: Bytes) -> Option<DeadLetter
     let (stamp, cause) = (Stamp::read(headers)?, Cause::read(headers)?);
     let Stamp { group, subject, origin, .. } = stamp;
     let at = origin.at();
-    let envelope = headers::read(&subject, Some(headers), payload.clone(), at)
+    let envelope = headers::read(&subject, headers, payload.clone(), at)
         .unwrap_or_else(|_| headers::unreadable(payload, at));
     let id = DeadLetterId::new(origin.token(&group));
     let Cause { reason, failed } = cause;

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use async_nats::HeaderMap;
-use async_nats::header::HeaderName;
+use async_nats::header::{HeaderName, HeaderValue};
 use bus_core::{Envelope, EventId};
 
 use super::escape::unescape;
-use super::{MESSAGE_ID, OWN_ID, Unreadable, trace};
+use super::{Flat, MESSAGE_ID, OWN_ID, Unreadable, trace};
 
 /// The headers that make an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,25 +90,37 @@ impl Name {
 
 /// The headers of one message.
 #[derive(Default)]
-pub(super) struct Attributes<'a> {
+pub(crate) struct Attributes<'a> {
     known: [Option<&'a str>; Name::COUNT],
     others: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> From<&'a Flat> for Attributes<'a> {
+    fn from(headers: &'a Flat) -> Self {
+        Self::of(headers.last())
+    }
+}
+
+impl<'a> From<&'a HeaderMap> for Attributes<'a> {
+    fn from(headers: &'a HeaderMap) -> Self {
+        let last = |(name, values): (&'a HeaderName, &'a Vec<HeaderValue>)| {
+            let text: &'a str = name.as_ref();
+            Some((text, values.last()?.as_str()))
+        };
+        Self::of(headers.iter().filter_map(last))
+    }
 }
 
 impl<'a> Attributes<'a> {
     /// Of several of one name the last counts, as the publisher's last word; names are read without
     /// regard to case, and one in lower case before others.
-    pub(super) fn of(headers: Option<&'a HeaderMap>) -> Self {
+    fn of(last: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let mut found = Self::default();
-        for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {
-            let Some(value) = values.last() else { continue };
-            found.sort(name, value.as_str());
-        }
+        last.for_each(|(name, value)| found.sort(name, value));
         found
     }
 
-    fn sort(&mut self, name: &'a HeaderName, value: &'a str) {
-        let text: &str = name.as_ref();
+    fn sort(&mut self, text: &'a str, value: &'a str) {
         if let Some(name) = Name::of(text) {
             self.known[name as usize] = Some(value);
             return;

@@ -76,7 +76,7 @@ pub(super) fn read(found: &Attributes<'_>, own: Option<TraceContext>) -> Trace {
 
 /// The same headers with another hop, and the origin that they had.
 pub(crate) fn forward(headers: &HeaderMap, hop: &TraceContext) -> HeaderMap {
-    let found = Attributes::of(Some(headers));
+    let found = Attributes::from(headers);
     let has_origin = found.text(Name::OriginParent).ok().flatten();
     let has_origin = TraceContext::read(has_origin.as_deref(), None).is_some();
     let mut dropped = vec![Name::TraceParent, Name::TraceState];

@@ -1,7 +1,7 @@
 //! Envelope → headers. What is the same for all events of a type is written once and copied.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_nats::HeaderMap;
@@ -19,10 +19,10 @@ const MOST: usize = 256;
 
 /// Writes the headers of originals.
 #[derive(Debug, Default)]
-pub(crate) struct Writer(Mutex<HashMap<Kind, Arc<HeaderMap>>>);
+pub(crate) struct Writer(Mutex<BTreeMap<Kind, Arc<HeaderMap>>>);
 
 /// What the headers of many events have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
     type_name: Cow<'static, str>,
     source: Arc<str>,
@@ -34,14 +34,15 @@ impl Writer {
     pub(crate) fn write(&self, envelope: &Envelope) -> HeaderMap {
         // A copy costs half of what it costs to write them.
         let mut headers = HeaderMap::clone(&self.common(envelope));
-        let id = envelope.id.to_string();
+        // Checked once, and copied.
+        let id = value(&envelope.id.to_string());
         if envelope.correlation == envelope.id {
-            set(&mut headers, &names::CORRELATION, &id);
+            headers.insert(names::CORRELATION.clone(), id.clone());
         } else {
             set(&mut headers, &names::CORRELATION, &envelope.correlation.to_string());
         }
-        set(&mut headers, &names::MESSAGE_ID, &id);
-        set(&mut headers, &names::ID, &id);
+        headers.insert(names::MESSAGE_ID.clone(), id.clone());
+        headers.insert(names::ID.clone(), id);
         set(&mut headers, &names::SUBJECT, envelope.subject.as_str());
         if let Ok(time) = OffsetDateTime::from(envelope.time).format(&Rfc3339) {
             set(&mut headers, &names::TIME, &time);
@@ -91,12 +92,20 @@ fn common(kind: &Kind) -> HeaderMap {
     set(&mut headers, &names::DATA_VERSION, &kind.version.to_string());
     set(&mut headers, &names::CONTENT_TYPE, &kind.content_type);
     set(&mut headers, &names::DATA_CONTENT_TYPE, &kind.content_type);
+    // What every event has: copies of a table that is large enough need not grow.
+    for name in [&names::CORRELATION, &names::MESSAGE_ID, &names::ID, &names::SUBJECT] {
+        headers.insert(name.clone(), HeaderValue::new());
+    }
     headers
 }
 
+pub(super) fn set(headers: &mut HeaderMap, name: &HeaderName, text: &str) {
+    headers.insert(name.clone(), value(text));
+}
+
 /// What is escaped is printable, so that the client does not panic on it.
-pub(super) fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
-    headers.insert(name.clone(), HeaderValue::from(escape(value).into_owned()));
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from(escape(text).into_owned())
 }
 
 /// The client panics on names and values that it does not like; what got here was checked, and is

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use async_nats::{HeaderMap, Subject};
+use async_nats::Subject;
 use bus_core::delivery::{History, Place};
 use bus_core::{Envelope, EventId};
 use bytes::Bytes;
 
-use crate::headers::{self, Unreadable};
+use crate::headers::{self, Flat, Unreadable};
 use crate::runs::{Origin, Runs};
 
 /// Which of the group's two consumers.
@@ -52,13 +52,13 @@ impl Arrival {
 pub(crate) struct Original {
     pub(crate) origin: Origin,
     pub(crate) subject: Subject,
-    pub(crate) headers: Option<HeaderMap>,
+    pub(crate) headers: Flat,
     pub(crate) payload: Bytes,
 }
 
 impl Original {
     pub(crate) fn envelope(&self) -> Result<Envelope, Unreadable> {
-        headers::read(&self.subject, self.headers.as_ref(), self.payload.clone(), self.origin.at())
+        headers::read(&self.subject, &self.headers, self.payload.clone(), self.origin.at())
     }
 
     /// The event's id, or one for the message if it can not be read.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Arrival, Kind, Leases, Order, Original};
+use crate::headers::Flat;
 use crate::runs::{Origin, Runs};
 
 mod again;
@@ -75,7 +76,7 @@ fn arrival(sequence: u64, delivered: u32) -> Arrival {
     let original = Original {
         origin: origin(sequence),
         subject: Subject::from("orders.placed"),
-        headers: None,
+        headers: Flat::default(),
         payload: Bytes::new(),
     };
     Arrival {

@@ -73,7 +73,8 @@ impl Pull {
 
     fn deliver(&mut self, message: Message) {
         let Some(context) = self.context.take() else { return };
-        let (arrival, context) = arrival::read(self.kind, !self.old, message, context);
+        let (arrival, context) =
+            arrival::read(self.kind, &self.stream, !self.old, message, context);
         self.context = Some(context);
         self.arrived.extend(arrival);
     }

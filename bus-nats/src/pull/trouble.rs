@@ -79,7 +79,7 @@ impl Pull {
             return Err(End::Broken(reason.to_owned()));
         }
         let Lane { shared, .. } = &*self.lane;
-        let (group, stream) = (self.lane.name(), &self.stream);
+        let (group, stream) = (self.lane.name(), &*self.stream);
         let what = || format!("{group} of the stream {stream}");
         let tell = || {
             warn!(%group, stream, reason, "nothing comes");

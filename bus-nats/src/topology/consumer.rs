@@ -16,6 +16,8 @@ use super::floor::Resume;
 use super::{MARK, mark, own, unavailable};
 use crate::config::Provision;
 
+mod difference;
+
 /// The stream of a group's events, kept beside its copies' consumer.
 pub(crate) const EVENTS: &str = "bus-events";
 
@@ -24,18 +26,37 @@ pub(crate) fn copies_filter(group: &GroupName) -> String {
     own::subject(own::COPIES, &format!("{group}.>"))
 }
 
+/// Why there is no consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Consumer,
+    Stream,
+}
+
 /// A group's consumer as it stands on the server; `None` if there is none.
 pub(crate) async fn info(
     context: &Context,
     stream: &str,
     group: &GroupName,
 ) -> Result<Option<Info>, TransportError> {
+    Ok(look(context, stream, group).await?.ok())
+}
+
+/// The same, with what is missing.
+pub(crate) async fn look(
+    context: &Context,
+    stream: &str,
+    group: &GroupName,
+) -> Result<Result<Info, Missing>, TransportError> {
     let found = context.get_consumer_from_stream::<Config, _, _>(group.as_str(), stream).await;
-    let gone = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
     match found {
-        Ok(consumer) => Ok(Some(consumer.cached_info().clone())),
+        Ok(consumer) => Ok(Ok(consumer.cached_info().clone())),
         Err(error) => match error.kind() {
-            ConsumerErrorKind::JetStream(error) if gone.contains(&error.error_code()) => Ok(None),
+            ConsumerErrorKind::JetStream(error) => match error.error_code() {
+                ErrorCode::CONSUMER_NOT_FOUND => Ok(Err(Missing::Consumer)),
+                ErrorCode::STREAM_NOT_FOUND => Ok(Err(Missing::Stream)),
+                _ => Err(unavailable("reading the consumer", &error)),
+            },
             ConsumerErrorKind::InvalidConsumerType => {
                 let reason =
                     format!("the consumer `{group}` of the stream `{stream}` is no pull consumer");
@@ -175,46 +196,6 @@ impl Wanted {
         let updated = context.update_consumer_on_stream(changed, &self.stream).await;
         let updated = updated.map_err(|error| unavailable("changing the consumer", &error))?;
         Ok(PullConsumer::cached_info(&updated).clone())
-    }
-
-    /// What would lose events, or run them otherwise than promised.
-    fn fixed(&self, found: &Info) -> Vec<String> {
-        let (found, wanted) = (&found.config, &self.config);
-        let filter = match found.filter_subjects.as_slice() {
-            [] => found.filter_subject.clone(),
-            several => several.join(", "),
-        };
-        let mut differences = Differences::default();
-        differences.add("filter_subject", &filter, &wanted.filter_subject);
-        differences.add("ack_policy", &found.ack_policy, &wanted.ack_policy);
-        differences.add("max_deliver", &found.max_deliver, &wanted.max_deliver);
-        differences.add("backoff", &found.backoff, &wanted.backoff);
-        differences.0
-    }
-
-    /// What a new build of the service may bring.
-    fn soft(&self, found: &Info) -> Vec<String> {
-        let (found, wanted) = (&found.config, &self.config);
-        let mut differences = Differences::default();
-        differences.add("ack_wait", &found.ack_wait, &wanted.ack_wait);
-        if found.max_ack_pending != -1 {
-            differences.add("max_ack_pending", &found.max_ack_pending, &wanted.max_ack_pending);
-        }
-        if let Some(events) = wanted.metadata.get(EVENTS) {
-            differences.add("metadata", &found.metadata.get(EVENTS), &Some(events));
-        }
-        differences.0
-    }
-}
-
-#[derive(Default)]
-struct Differences(Vec<String>);
-
-impl Differences {
-    fn add<T: PartialEq + std::fmt::Debug>(&mut self, field: &str, found: &T, wanted: &T) {
-        if found != wanted {
-            self.0.push(format!("{field} is {found:?}, {wanted:?} is wanted"));
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::Shared;
 use crate::config::{NatsConfig, Provision};
-use crate::topology::consumer::{self, Wanted};
+use crate::topology::consumer::{self, Missing, Wanted};
 use crate::topology::floor::Extent;
 use crate::topology::{Stream, own};
 use crate::{delay, operator, topology};
@@ -75,12 +75,11 @@ impl Shared {
         let Some(extent) = stream.extent else { return Ok((stream, None)) };
         self.own.get_or_try_init(|| self.own_streams(context)).await?;
         let copies = Wanted::copies(&stream.name, group, streams.max_ack_pending);
-        let found = consumer::info(context, own::COPIES, &group.name).await?;
-        if found.is_none() {
-            // A new group; or the stream was deleted, and its consumers with it.
+        let found = consumer::look(context, own::COPIES, &group.name).await?;
+        if matches!(found, Err(Missing::Stream)) {
             self.own_streams(context).await?;
         }
-        copies.join(context, found, *provision).await?;
+        copies.join(context, found.ok(), *provision).await?;
         let mut events = Wanted::events(&stream.name, group, streams.max_ack_pending);
         let found = consumer::info(context, &stream.name, &group.name).await?;
         if found.is_none() {

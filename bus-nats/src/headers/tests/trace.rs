@@ -151,7 +151,7 @@ fn a_structured_event_says_itself_where_it_comes_from() {
         let json = format!(r#"{{"specversion":"1.0","type":"t","source":"/s","id":"1"{members}}}"#);
         let kind = [("content-type", "application/cloudevents+json")];
         let headers = map(&[&kind, headers].concat());
-        read("a.b", Some(&headers), json.into(), STORED).unwrap().trace
+        read("a.b", &headers, json.into(), STORED).unwrap().trace
     };
     let own = format!(r#","traceparent":"{ORIGIN}","tracestate":"b=2""#);
     let (hop, origin) = (context(HOP, None), context(ORIGIN, Some("b=2")));

@@ -34,7 +34,7 @@ fn another_event_of_the_same_sequence_takes_the_place_of_the_first() {
     let mut other = arrival(7, 1);
     let origin = Origin { stored: SystemTime::UNIX_EPOCH + LEASE, ..origin(7) };
     let (subject, payload) = (Subject::from("orders.placed"), Bytes::new());
-    other.original = Arc::new(Original { origin, subject, headers: None, payload });
+    other.original = Arc::new(Original { origin, subject, headers: Flat::default(), payload });
     let now = bench.after(0);
     bench.leases.arrive(other, now);
     assert_eq!(bench.leases.ack(old).err(), Some(SettleError::Expired));
