@@ -23,7 +23,8 @@ use crate::settle::{Failed, Reason, Settlement};
 use crate::telemetry::{Attempt, Seen};
 
 pub(crate) use self::gate::Gate;
-use self::guard::{Ended, guarded, quietly};
+pub(crate) use self::guard::quietly;
+use self::guard::{Ended, guarded};
 pub(crate) use self::tally::Tally;
 pub(crate) use self::trust::{Trial, Trust};
 

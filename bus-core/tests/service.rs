@@ -417,6 +417,48 @@ async fn a_handler_that_is_known_to_block_gets_threads_and_does_not_starve_anoth
     assert_eq!((report.handed_back, report.abandoned), (0, 16));
 }
 
+/// By then its runs are begun where they are taken, and whoever takes them is what blocks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 5)]
+async fn a_quick_handler_that_blocks_for_once_holds_up_neither_its_own_events_nor_a_stop() {
+    let bus = Bus::in_memory();
+    let (wall, done) = (Arc::new(Wall::default()), Arc::new(AtomicUsize::new(0)));
+    let opener = Opener(Arc::clone(&wall));
+    let handler = {
+        let (wall, done) = (Arc::clone(&wall), Arc::clone(&done));
+        move |job: Job, _| {
+            match job.n {
+                u32::MAX => wall.block(),
+                _ => drop(done.fetch_add(1, Ordering::SeqCst)),
+            }
+            std::future::ready(())
+        }
+    };
+    let running = service(&bus).on("quick", handler).grace(Duration::ZERO).start().await.unwrap();
+    let until = async |number: &AtomicUsize, wanted: usize| {
+        let reached = async {
+            while number.load(Ordering::SeqCst) < wanted {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(MINUTE, reached).await.expect("the others go on");
+    };
+    for round in 1..=3 {
+        for n in 0..1000 {
+            bus.publish(&job(n)).await.unwrap();
+        }
+        until(&done, round * 1100 - 100).await;
+        bus.publish(&job(u32::MAX)).await.unwrap();
+        until(&wall.blocked, round).await;
+        for n in 0..100 {
+            bus.publish(&job(n)).await.unwrap();
+        }
+        until(&done, round * 1100).await;
+    }
+    let report = tokio::time::timeout(MINUTE, running.stop()).await.expect("it stops");
+    assert_eq!((report.handed_back, report.abandoned), (0, 3), "{report}");
+    drop(opener);
+}
+
 #[tokio::test]
 async fn a_new_group_begins_where_start_says() {
     let bus = Bus::in_memory();

@@ -83,7 +83,7 @@ async fn halted(halt: &CancellationToken) {
 }
 
 /// Runs code of a user's that must not take us with it.
-pub(super) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn quietly<T>(code: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(code)).ok()
 }
 

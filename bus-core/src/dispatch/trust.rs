@@ -19,11 +19,12 @@ use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tracing::warn;
 
-/// A task costs as much as this: what takes less on average is not worth one.
-const QUICK: Duration = Duration::from_micros(4);
+/// A task costs as much as this: what takes less on average is not worth one. Code that is not optimized
+/// takes longer, and is to go the same way.
+const QUICK: Duration = Duration::from_micros(if cfg!(debug_assertions) { 100 } else { 4 });
 
 /// The most that one poll counts for in the average: it may be the machine that was slow.
-const SLOWEST: Duration = Duration::from_micros(40);
+const SLOWEST: Duration = Duration::from_millis(1);
 
 /// Each poll is so much of the average.
 const WEIGHT: u32 = 8;
@@ -46,7 +47,7 @@ pub(crate) struct Trust {
     handler: String,
     /// Whether there are other threads to give the work to.
     threads: bool,
-    /// What a poll takes on average, in nanoseconds.
+    /// What the first poll of a run takes on average, in nanoseconds: what a task would be made for.
     average: AtomicU32,
     /// Polls seen, up to [`PROBATION`].
     polls: AtomicU32,
@@ -84,6 +85,16 @@ impl Trust {
         Trial { _permit: acquired.ok().and_then(Result::ok) }
     }
 
+    /// Whether there are other threads to give work to.
+    pub(crate) fn has_threads(&self) -> bool {
+        self.threads
+    }
+
+    /// A run has blocked its thread, and may do so still: the next ones get tasks.
+    pub(crate) fn blocked(&self) {
+        self.average.store(nanos(SLOWEST), Ordering::Relaxed);
+    }
+
     /// Whether a run is begun where it was taken: there is no other thread, or it would cost more than
     /// the run itself to give it to one.
     pub(crate) fn is_quick(&self) -> bool {
@@ -105,8 +116,7 @@ impl Trust {
             } else {
                 Pin::new(&mut future).poll(cx)
             };
-            self.judge(now() - begun);
-            drop(trial.take());
+            self.judge(now() - begun, trial.take().is_some());
             polled
         })
     }
@@ -120,14 +130,16 @@ impl Trust {
     }
 
     /// Polls that are judged at once may miss each other's count; that changes nothing much.
-    fn judge(&self, took: Duration) {
+    fn judge(&self, took: Duration, first: bool) {
         let polls = self.polls.load(Ordering::Relaxed);
         if polls < PROBATION {
             self.polls.store(polls + 1, Ordering::Relaxed);
         }
-        let average = self.average.load(Ordering::Relaxed);
-        let average = average - average / WEIGHT + nanos(took.min(SLOWEST)) / WEIGHT;
-        self.average.store(average, Ordering::Relaxed);
+        if first {
+            let average = self.average.load(Ordering::Relaxed);
+            let average = average - average / WEIGHT + nanos(took.min(SLOWEST)) / WEIGHT;
+            self.average.store(average, Ordering::Relaxed);
+        }
         let strikes = self.strikes.load(Ordering::Relaxed);
         if took > BLOCKED {
             let more = (strikes + STRIKE).min(OUT + STRIKE);

@@ -1,6 +1,7 @@
 //! What a service serves, as it stands in the log when it starts.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::dispatch::Route;
 use crate::subject::Filter;
@@ -23,15 +24,19 @@ pub struct Served {
 }
 
 impl Served {
-    pub(super) async fn read(route: &Route, group: &Group, transport: &dyn Transport) -> Self {
+    pub(super) async fn read(
+        route: Arc<Route>,
+        group: Group,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
         let waiting = match transport.operator() {
             Some(operator) => operator.lag(&group.name).await.ok().map(|lag| lag.behind()),
             None => None,
         };
         Self {
-            group: group.name.clone(),
+            group: group.name,
             event: route.entry.event.type_name,
-            filter: group.filter.clone(),
+            filter: group.filter,
             concurrency: group.concurrency,
             waiting,
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,10 @@ use crate::middleware::Layers;
 use crate::publish::Bus;
 use crate::sabotage::{Sabotage, planted};
 use crate::telemetry::{Seen, Watched};
-use crate::transport::{Group, GroupName, Health};
+use crate::transport::{Group, GroupName, Health, Transport};
+
+/// How many groups are joined at once: each asks its broker about ten times, and waits in between.
+const JOINS: usize = 16;
 
 /// A service at work. Dropping it stops it as [`stop`](Self::stop) does, without anyone waiting.
 #[must_use = "a service that is dropped stops"]
@@ -50,23 +54,16 @@ impl Running {
         let survey = transport.survey(&checks::plan(&service)).await?;
         checks::surveyed(&service, &survey)?;
         let claims = Arc::new(Claims::take(&transport, &service.name, &service.entries)?);
-        let (mut workers, mut serves) = (Vec::new(), Vec::new());
-        for entry in std::mem::take(&mut service.entries) {
+        let joins = std::mem::take(&mut service.entries).into_iter().map(|entry| {
             let group = group(&service, &entry)?;
             let route = route(&service, entry, &group);
-            let deliveries = transport.subscribe(group.clone()).await?;
-            serves.push(Served::read(&route, &group, &*transport).await);
-            let (transport, watched) = (Arc::clone(&transport), watched(&route, &group));
-            workers.push(Worker {
-                route,
-                group,
-                watched,
-                transport,
-                deliveries,
-                left: Vec::new(),
-                _claims: Arc::clone(&claims),
-            });
-        }
+            Ok(join(Arc::clone(&transport), Arc::clone(&claims), group, route))
+        });
+        let joins = joins.collect::<Result<Vec<_>, StartError>>()?;
+        let workers: Vec<_> = stream::iter(joins).buffered(JOINS).try_collect().await?;
+        // Once all have joined: what may not be asked here is nobody's reason not to start.
+        let serves: Vec<_> = workers.iter().map(Worker::serves).collect();
+        let serves = stream::iter(serves).buffered(JOINS).collect().await;
         Ok(Self::spawn(service, workers, serves))
     }
 
@@ -137,6 +134,17 @@ impl fmt::Debug for Running {
             .field("serves", &self.serves)
             .finish_non_exhaustive()
     }
+}
+
+async fn join(
+    transport: Arc<dyn Transport>,
+    claims: Arc<Claims>,
+    group: Group,
+    route: Arc<Route>,
+) -> Result<Worker, StartError> {
+    let deliveries = transport.subscribe(group.clone()).await?;
+    let (watched, left) = (watched(&route, &group), Vec::new());
+    Ok(Worker { route, group, watched, transport, deliveries, left, _claims: claims })
 }
 
 fn group(service: &Service, entry: &Entry) -> Result<Group, StartError> {

@@ -1,28 +1,28 @@
 //! One group's engine: takes deliveries while there are slots, and puts each on its way.
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::claims::Claims;
-use super::{Probe, Report};
+use super::{Probe, Report, Served};
 use crate::breaker::Change;
 use crate::delivery::Delivery;
-use crate::dispatch::{Leave, Route, dispatch};
+use crate::dispatch::Route;
 use crate::telemetry::Watched;
 use crate::transport::{Deliveries, Group, Transport, TransportError};
 
+use self::table::Table;
+use self::take::Taking;
+
 mod breaker;
+mod table;
+mod take;
 
 /// How long a broken subscription waits before it is made again; doubles up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -44,44 +44,30 @@ pub(super) struct Worker {
 }
 
 impl Worker {
+    pub(super) fn serves(&self) -> impl Future<Output = Served> + Send + use<> {
+        let (route, transport) = (Arc::clone(&self.route), Arc::clone(&self.transport));
+        Served::read(route, self.group.clone(), transport)
+    }
+
     /// Works until `stop`, then drains within `grace`.
     pub(super) async fn work(
-        mut self,
+        self,
         probe: Probe,
         stop: CancellationToken,
         grace: Duration,
     ) -> Report {
         let alarm = Alarm { probe: &probe, group: self.group.name.to_string(), armed: true };
-        let (tasks, halt) = (TaskTracker::new(), CancellationToken::new());
-        stop.run_until_cancelled(self.take(&probe, &tasks, &halt)).await;
-        let report = self.drain(&tasks, &halt, grace).await;
+        let (taking, threads) = (Taking::new(&self, &probe), self.route.trust.has_threads());
+        let table = Table::new(self);
+        if threads {
+            taking.watched(&table, &stop).await;
+        } else if let Some(holder) = table.hold() {
+            stop.run_until_cancelled(taking.clone().take(holder)).await;
+        }
+        let mut worker = table.end().await;
+        let report = worker.drain(&taking.tasks, &taking.halt, grace).await;
         alarm.disarm();
         report
-    }
-
-    async fn take(&mut self, probe: &Probe, tasks: &TaskTracker, halt: &CancellationToken) {
-        let slots = Arc::new(Semaphore::new(self.group.concurrency.min(Semaphore::MAX_PERMITS)));
-        let mut room = None;
-        loop {
-            // Leave comes first: nothing is taken that could not run at once.
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            let trial = self.route.trust.admit().await;
-            match self.next(probe).await {
-                Next::Taken(delivery, era) => {
-                    let leave = Leave { slot, trial, era, halt: halt.clone() };
-                    self.route.tally.started.fetch_add(1, Ordering::AcqRel);
-                    let route = Arc::clone(&self.route);
-                    if self.route.trust.is_quick() {
-                        let run = put(&mut room, dispatch(route, delivery, leave));
-                        room = begin(run, tasks).await;
-                    } else {
-                        tasks.spawn(dispatch(route, delivery, leave));
-                    }
-                }
-                Next::Ended => self.resubscribe(probe).await,
-                Next::Changed(change) => self.changed(probe, change).await,
-            }
-        }
     }
 
     /// The end of a stream of deliveries is a fault, never the end of work.
@@ -148,35 +134,6 @@ impl Worker {
             abandoned: before.held() - finished - released,
         }
     }
-}
-
-/// Puts a run where the one before was, that ended where it was taken.
-fn put<F: Future>(room: &mut Option<Pin<Box<F>>>, run: F) -> Pin<Box<F>> {
-    match room.take() {
-        Some(mut room) => {
-            room.set(run);
-            room
-        }
-        None => Box::pin(run),
-    }
-}
-
-/// Polls a run where it was taken. What does not end at once becomes a task; most handlers that wait
-/// for nothing cost less than one.
-async fn begin<F>(mut run: Pin<Box<F>>, tasks: &TaskTracker) -> Option<Pin<Box<F>>>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let polled = poll_fn(|cx| {
-        // It guards what is the handler's; were it to panic all the same, it takes nobody with it.
-        Poll::Ready(catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))))
-    });
-    match polled.await {
-        Ok(Poll::Ready(())) => return Some(run),
-        Ok(Poll::Pending) => drop(tasks.spawn(run)),
-        Err(_) => {}
-    }
-    None
 }
 
 /// What comes next.
