@@ -23,11 +23,12 @@ use tracing::warn;
 /// takes longer, and is to go the same way.
 const QUICK: Duration = Duration::from_micros(if cfg!(debug_assertions) { 100 } else { 4 });
 
-/// The most that one poll counts for in the average: it may be the machine that was slow.
-const SLOWEST: Duration = Duration::from_millis(1);
+/// The most that one poll counts for in the average: a thread that is taken away for once in a hundred
+/// polls, as on a busy machine, is nothing; work of a millisecond in one of twenty is.
+const SLOWEST: Duration = Duration::from_micros(150);
 
-/// Each poll is so much of the average.
-const WEIGHT: u32 = 8;
+/// The part of the average that each poll is.
+const WEIGHT: u32 = 64;
 
 /// Quick polls by which a new handler earns trust.
 const PROBATION: u32 = 8;
