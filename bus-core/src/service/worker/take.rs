@@ -17,7 +17,8 @@ use super::table::{Holder, Table};
 use super::{Next, Worker};
 use crate::dispatch::{Leave, dispatch, quietly};
 
-/// After so many runs others have their turn, as if each were a task.
+/// On a runtime of one thread others have their turn after so many runs, as if each were a task. On
+/// others a run is quick, and tokio's budget is turn enough.
 const TURN: usize = 16;
 
 /// What whoever takes deliveries of a worker needs.
@@ -88,7 +89,8 @@ impl Taking {
             };
             let (route, halt) = (Arc::clone(&worker.route), self.halt.clone());
             route.tally.started.fetch_add(1, Ordering::AcqRel);
-            let (quick, leave) = (route.trust.is_quick(), Leave { slot, trial, era, halt });
+            let (quick, threads) = (route.trust.is_quick(), route.trust.has_threads());
+            let leave = Leave { slot, trial, era, halt };
             if !quick {
                 self.tasks.spawn(dispatch(route, delivery, leave));
                 continue;
@@ -100,7 +102,7 @@ impl Taking {
                 return;
             }
             runs += 1;
-            if runs.is_multiple_of(TURN) {
+            if !threads && runs.is_multiple_of(TURN) {
                 yield_now().await;
             }
         }
