@@ -46,5 +46,9 @@ mod settle;
 mod topology;
 mod transport;
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
+
 #[cfg(feature = "dev-server")]
 pub mod dev_server;

@@ -1,0 +1,82 @@
+//! A service in a process of its own, whose memory and start-up can be seen apart.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use bus_core::prelude::*;
+use bus_nats::{NatsConfig, NatsTransport};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use tokio::process::Command;
+use tokio::time::Instant;
+
+use crate::contestants::ours;
+use crate::goal::Goal;
+use crate::{machine, numbered};
+
+/// What it is to do; hidden, for this program only.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Work {
+    /// Where its server is.
+    #[arg(long, hide = true)]
+    pub(crate) url: Option<String>,
+    /// How many of the handlers with numbers it has; 0 is the one of the other figures.
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub(crate) handlers: usize,
+    /// After how many events it ends.
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub(crate) events: u64,
+}
+
+/// What it says at its end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Said {
+    /// From `start` until it has started.
+    pub(crate) start_ms: f64,
+    /// From `start` until its first handler has run.
+    pub(crate) first_ms: f64,
+    /// What it had in memory before it started a service, and once that had.
+    pub(crate) before_kib: f64,
+    /// The same once the service had started.
+    pub(crate) started_kib: f64,
+    /// The most that it ever had.
+    pub(crate) peak_kib: f64,
+    /// Events in a second.
+    pub(crate) rate: f64,
+}
+
+/// Runs in the process of the worker.
+pub(crate) async fn run(work: &Work, url: &str) -> Result<Said> {
+    let config = NatsConfig { servers: vec![url.to_owned()], ..NatsConfig::default() };
+    let bus = Bus::new(NatsTransport::connect(config).await?);
+    let goal = Goal::of(work.events);
+    let service = Service::new("worker", bus).shared(Arc::clone(&goal));
+    let service = match work.handlers {
+        0 => service.handlers(handlers![ours::handle]),
+        count => service.handlers(numbered::handlers(count)),
+    };
+    let before_kib = machine::memory("VmRSS")?;
+    let begun = Instant::now();
+    let running = service.start().await?;
+    let start_ms = begun.elapsed().as_secs_f64() * 1000.0;
+    let started_kib = machine::memory("VmRSS")?;
+    goal.reached().await?;
+    let peak_kib = machine::memory("VmHWM")?;
+    let first = goal.first().context("no event was handled")?;
+    let first_ms = first.duration_since(begun).as_secs_f64() * 1000.0;
+    running.stop().await;
+    // Of a single event there is no rate.
+    let rate = goal.rate().ok().filter(|rate| rate.is_finite()).unwrap_or_default();
+    Ok(Said { start_ms, first_ms, before_kib, started_kib, peak_kib, rate })
+}
+
+/// Lets a process of this program do it.
+pub(crate) async fn process(url: &str, handlers: usize, events: u64) -> Result<Said> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--url", url, "--handlers", &handlers.to_string()]);
+    command.args(["--events", &events.to_string()]);
+    let said = command.kill_on_drop(true).output().await?;
+    let error = String::from_utf8_lossy(&said.stderr).into_owned();
+    ensure!(said.status.success(), "a worker failed: {error}");
+    serde_json::from_slice(&said.stdout).with_context(|| error)
+}
