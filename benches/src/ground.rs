@@ -76,12 +76,19 @@ impl Ground {
 
     /// Waits until the server knows that a consumer has done everything, and deletes it.
     pub(crate) async fn settled(&self, consumer: &str) -> Result<()> {
+        self.acked(consumer).await?;
+        self.raw.get_stream(STREAM).await?.delete_consumer(consumer).await?;
+        Ok(())
+    }
+
+    /// Waits until the server knows that a consumer has done everything.
+    pub(crate) async fn acked(&self, consumer: &str) -> Result<()> {
         let begun = Instant::now();
         let stream = self.raw.get_stream(STREAM).await?;
         loop {
             let info = stream.consumer_info(consumer).await?;
             if info.num_pending == 0 && info.num_ack_pending == 0 {
-                break;
+                return Ok(());
             }
             if begun.elapsed() > SETTLED {
                 let (pending, open) = (info.num_pending, info.num_ack_pending);
@@ -89,7 +96,5 @@ impl Ground {
             }
             sleep(Duration::from_millis(10)).await;
         }
-        stream.delete_consumer(consumer).await?;
-        Ok(())
     }
 }

@@ -21,6 +21,6 @@ impl Headers {
     /// The envelope that has these headers, if it is one.
     pub fn read(&self, subject: &str, headers: &HeaderMap, payload: Bytes) -> Option<Envelope> {
         let stored = Stored { stream: "BENCH", sequence: 1, time: SystemTime::UNIX_EPOCH };
-        headers::read(subject, Some(headers), payload, stored).ok()
+        headers::read(subject, headers, payload, stored).ok()
     }
 }

@@ -27,12 +27,16 @@ async fn handle(placed: Placed, goal: Data<Arc<Goal>>) -> Result<(), BoxDynError
 pub(crate) async fn consume(ground: &Ground, name: &str, events: u64) -> Result<f64> {
     let client = async_nats_of_peers::connect(&ground.url).await?;
     let goal = Goal::of(events);
-    worker(client, name, Arc::clone(&goal)).await?;
+    // One that is stopped before leaves acks behind.
+    let acked = async { goal.reached().await.and(ground.acked(name).await) };
+    tokio::select! {
+        ended = worker(client, name, Arc::clone(&goal)) => ended?,
+        acked = acked => acked?,
+    }
     ground.settled(name).await?;
     goal.rate()
 }
 
-/// Works until the goal is reached.
 #[expect(clippy::disallowed_methods, reason = "what its README advises")]
 fn worker(
     client: Client,
@@ -46,10 +50,7 @@ fn worker(
         .backend(NatsJetStream::<Placed, _>::new(client).with_config(config))
         .concurrency(SLOTS)
         .parallelize(tokio::spawn)
-        .data(Arc::clone(&goal))
+        .data(goal)
         .build(handle);
-    let stop = async move {
-        goal.reached().await.map_err(|error| WorkerError::BackendError(error.into()))
-    };
-    worker.run_until(stop).boxed()
+    worker.run().boxed()
 }
