@@ -42,6 +42,11 @@ impl Goal {
         handled >= self.events
     }
 
+    /// How many are handled.
+    pub(crate) fn handled(&self) -> u64 {
+        self.handled.load(Ordering::Relaxed)
+    }
+
     /// When the first one was handled.
     pub(crate) fn first(&self) -> Option<Instant> {
         self.first.get().copied()
