@@ -72,7 +72,7 @@ async fn main() -> Result<()> {
         false => println!("{}\n\n{}", machine::describe(), report::table(&figures)),
     }
     if let Some(file) = args.report {
-        report::write(&file, &figures)?;
+        report::write(&file, &figures, args.quick)?;
     }
     Ok(())
 }

@@ -67,7 +67,7 @@ const CAVEATS: &str = "\
 * apalis does not stand beside `publish_all`: its sink does not wait for the server's acks.";
 
 /// Writes the page, and its plots beside it.
-pub(crate) fn write(file: &Path, figures: &[Figure]) -> Result<()> {
+pub(crate) fn write(file: &Path, figures: &[Figure], quick: bool) -> Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let (table, machine) = (table(figures), machine::describe());
@@ -78,11 +78,13 @@ pub(crate) fn write(file: &Path, figures: &[Figure]) -> Result<()> {
         .collect();
     let notes = notes.join("\n");
     let page = format!(
-        "# Performance\n\nWritten by `cargo run --release -p benches -- --report {}`.\n\n\
+        "# Performance\n\nWritten by `cargo run --release -p benches -- {}--report {}`{}.\n\n\
          {machine}\n\n{table}\n\n{notes}\n\n\
          ![Throughput side by side](throughput.svg)\n\n\
          ![Cost as handlers and backlog grow](growth.svg)\n\n## To be known\n\n{CAVEATS}\n",
-        file.display()
+        if quick { "--quick " } else { "" },
+        file.display(),
+        if quick { ", which leaves out what takes minutes" } else { "" },
     );
     fs::write(file, page)?;
     let throughput = figures.iter().filter(|line| line.unit == "events/s").map(|line| {
