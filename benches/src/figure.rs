@@ -84,6 +84,17 @@ impl Figure {
         }
     }
 
+    /// What was measured of us and of all others, by name.
+    pub(crate) fn beside(
+        figure: &'static str,
+        unit: &'static str,
+        samples: &BTreeMap<&'static str, Samples>,
+    ) -> Self {
+        let others = samples.iter().filter(|(name, _)| **name != "ours");
+        let ours = Self::new(figure, unit, &samples["ours"]);
+        others.fold(ours, |line, (name, samples)| line.against(name, samples))
+    }
+
     /// What was measured of another.
     pub(crate) fn against(mut self, name: &'static str, samples: &Samples) -> Self {
         self.against.insert(name, samples.median());

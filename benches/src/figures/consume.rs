@@ -44,10 +44,7 @@ async fn on(
     effort: Effort,
 ) -> Result<Figure> {
     let samples = rounds(ground, effort, contestants).await?;
-    let mut line = Figure::new(figure, "events/s", &samples["ours"]);
-    for (name, samples) in samples.iter().filter(|(name, _)| **name != "ours") {
-        line = line.against(name, samples);
-    }
+    let line = Figure::beside(figure, "events/s", &samples);
     let note = "from the first to the last event handled; acks unconfirmed, and all arrived";
     Ok(line.note(note))
 }

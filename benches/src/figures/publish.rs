@@ -37,10 +37,7 @@ async fn on(
     effort: Effort,
 ) -> Result<Figure> {
     let samples = rounds(ground, effort, contestants).await?;
-    let mut line = Figure::new(figure, "events/s", &samples["ours"]);
-    for (name, samples) in samples.iter().filter(|(name, _)| **name != "ours") {
-        line = line.against(name, samples);
-    }
+    let line = Figure::beside(figure, "events/s", &samples);
     let note = "4,096 in flight, file storage; the loops make an id and a time for each event too";
     Ok(line.of("raw", Bound::AtLeast(least)).note(note))
 }
