@@ -5,8 +5,8 @@ use std::iter::from_fn;
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, HeaderValue};
 
-/// Headers as they arrived. The client's map is two allocations a header, made on its thread; to free
-/// them on another one costs an allocator with arenas more than it takes to read them.
+/// Headers as they arrived. The client's map is two allocations a header, made on its thread, that would
+/// be kept as long as the event waits, and freed on another thread.
 #[derive(Debug, Default)]
 pub(crate) struct Flat(String);
 

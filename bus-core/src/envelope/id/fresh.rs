@@ -1,5 +1,4 @@
-//! New ids, without asking the system for randomness each time: that costs more than all the rest of a
-//! publish in this process.
+//! New ids, without a system call for the randomness of each.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
