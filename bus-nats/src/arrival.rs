@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_nats::Message;
-use async_nats::jetstream::{self, Context};
 use bus_core::delivery::History;
 use bus_core::sabotage::{Sabotage, planted};
 use bus_core::settle::Reason;
@@ -17,40 +16,35 @@ use crate::lease::{Arrival, Kind, Original};
 use crate::runs::{self, Origin};
 use crate::settle::Claim;
 
-/// What arrived, if the message is of a stream; gives back what it was read with.
+use self::told::Told;
+
+mod told;
+
+/// What arrived, if the message is of a stream. Its name is mostly the one that is asked, and then shared
+/// with it.
 pub(crate) fn read(
     kind: Kind,
     stream: &Arc<str>,
     asked: bool,
     message: Message,
-    context: Context,
-) -> (Option<Arrival>, Context) {
-    let message = jetstream::Message { message, context };
-    let known = known(&message, stream);
-    let jetstream::Message { message, context } = message;
-    (known.and_then(|known| arrival(kind, asked, known, message)), context)
+) -> Option<Arrival> {
+    let told = Told::read(message.reply.as_ref()?)?;
+    let same = Some(stream).filter(|stream| ***stream == *told.stream).cloned();
+    let stream = same.unwrap_or_else(|| told.stream.into());
+    let Told { sequence, stored, deliveries, .. } = told;
+    let origin = Origin { stream, sequence, stored, redrives: 0 };
+    arrival(kind, asked, origin, deliveries, message)
 }
 
-/// What the server says of a message.
-struct Known {
-    origin: Origin,
-    delivered: i64,
-}
-
-/// The name of the stream is mostly the one that is asked, and then shared with it.
-fn known(message: &jetstream::Message, stream: &Arc<str>) -> Option<Known> {
-    let info = message.info().ok()?;
-    let same = Some(stream).filter(|stream| ***stream == *info.stream).cloned();
-    let (stream, sequence) = (same.unwrap_or_else(|| info.stream.into()), info.stream_sequence);
-    let origin = Origin { stream, sequence, stored: info.published.into(), redrives: 0 };
-    Some(Known { origin, delivered: info.delivered })
-}
-
-fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Arrival> {
-    let (Known { mut origin, delivered }, mut history) = (known, History::default());
-    let (again, mut letter) = (delivered > 1, None);
+fn arrival(
+    kind: Kind,
+    asked: bool,
+    mut origin: Origin,
+    deliveries: u64,
+    message: Message,
+) -> Option<Arrival> {
+    let (again, mut letter, mut history) = (deliveries > 1, None, History::default());
     let (sequence, since) = (origin.sequence, origin.stored);
-    let deliveries = u64::try_from(delivered).unwrap_or_default();
     let Message { reply, mut subject, headers, payload, .. } = message;
     if kind == Kind::Copies
         && let Some(stamp) = headers.as_ref().and_then(Stamp::read)
@@ -61,9 +55,9 @@ fn arrival(kind: Kind, asked: bool, known: Known, message: Message) -> Option<Ar
     }
     history.redrives = origin.redrives;
     if planted(Sabotage::AttemptsByDelivery) {
-        history.attempts = u32::try_from(delivered - 1).unwrap_or_default();
+        history.attempts = u32::try_from(deliveries - 1).unwrap_or_default();
     }
-    let headers = Flat::of(headers);
+    let headers = Flat::of(headers.as_ref());
     let original = Arc::new(Original { origin, subject, headers, payload });
     let reply = reply?;
     Some(Arrival {

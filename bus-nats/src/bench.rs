@@ -6,7 +6,7 @@ use async_nats::HeaderMap;
 use bus_core::Envelope;
 use bytes::Bytes;
 
-use crate::headers::{self, Stored, Writer};
+use crate::headers::{self, Flat, Stored, Writer};
 
 /// What keeps the headers that many events have in common.
 #[derive(Debug, Default)]
@@ -21,6 +21,6 @@ impl Headers {
     /// The envelope that has these headers, if it is one.
     pub fn read(&self, subject: &str, headers: &HeaderMap, payload: Bytes) -> Option<Envelope> {
         let stored = Stored { stream: "BENCH", sequence: 1, time: SystemTime::UNIX_EPOCH };
-        headers::read(subject, headers, payload, stored).ok()
+        headers::read(subject, &Flat::of(Some(headers)), payload, stored).ok()
     }
 }

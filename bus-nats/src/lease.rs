@@ -2,6 +2,7 @@
 //! It sends nothing and has no clock; what has to be sent it leaves as [`Order`]s.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -86,6 +87,9 @@ pub(crate) struct Leases {
     /// Not yielded yet, in the order of their arrival.
     ready: VecDeque<u64>,
     orders: Vec<Order>,
+    /// What was acked, to be dropped by the keeper: on the thread that made it an allocator with arenas
+    /// frees it without a lock that both threads want.
+    done: Vec<Arc<Original>>,
     pub(crate) events: Credit,
     pub(crate) copies: Credit,
     waker: Option<Waker>,
@@ -123,6 +127,7 @@ impl Leases {
             tokens: 0,
             ready: VecDeque::new(),
             orders: Vec::new(),
+            done: Vec::new(),
             events: credit(),
             copies: credit(),
             waker: None,
@@ -160,10 +165,11 @@ impl Leases {
         calls
     }
 
-    /// The keeper takes what is to be sent, and leaves an empty list.
-    pub(crate) fn take_orders(&mut self, orders: &mut Vec<Order>) {
+    /// The keeper takes what is to be sent and what is to be dropped, and leaves empty lists.
+    pub(crate) fn take_orders(&mut self, orders: &mut Vec<Order>, done: &mut Vec<Arc<Original>>) {
         self.keeper_called = false;
         std::mem::swap(orders, &mut self.orders);
+        std::mem::swap(done, &mut self.done);
     }
 
     /// Looks at the pace of both consumers.

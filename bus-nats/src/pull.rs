@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::Context;
 use async_nats::{Client, Subject, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::{broadcast, watch};
@@ -42,8 +41,6 @@ pub(crate) struct Pull {
     stream: Arc<str>,
     /// Where it is asked for messages.
     next: String,
-    /// Lent to messages while they are read.
-    context: Option<Context>,
     /// Read, and not handed over yet.
     arrived: Vec<Arrival>,
     /// Changes with every new connection.
@@ -78,7 +75,6 @@ impl Pull {
         Self {
             stream: stream.into(),
             next: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", lane.name()),
-            context: Some(lane.shared.context.clone()),
             arrived: Vec::new(),
             connections: signals.connections.subscribe(),
             refusals: signals.refusals.subscribe(),

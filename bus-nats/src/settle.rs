@@ -43,8 +43,7 @@ impl Settle for Answers {
     fn settle(&self, token: u64, settlement: Settlement) -> Answer<Result<(), SettleError>> {
         let lane = &self.0;
         match settlement {
-            // What was held is dropped here, where nobody waits for it.
-            Settlement::Ack => Answer::now(lane.leases(|leases| leases.ack(token)).map(drop)),
+            Settlement::Ack => Answer::now(lane.leases(|leases| leases.ack(token))),
             Settlement::Release => {
                 match lane.leases(|leases| leases.release(token, Instant::now())) {
                     Ok(None) => Answer::now(Ok(())),

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use async_nats::HeaderMap;
-use async_nats::header::{HeaderName, HeaderValue};
 use bus_core::{Envelope, EventId};
 
 use super::escape::unescape;
@@ -34,8 +33,38 @@ pub(super) enum Name {
     TraceMode,
 }
 
+/// What a header is to a reader of events.
+pub(super) enum Sort {
+    /// One of those that make an event, and how its name is written.
+    Known(Name, Case),
+    /// Said elsewhere as well.
+    Nothing,
+    /// The publisher's own, or nobody's.
+    Other,
+}
+
+/// How a name is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Case {
+    Lower,
+    Other,
+}
+
 impl Name {
     const COUNT: usize = 19;
+
+    /// Names are read without regard to case.
+    pub(super) fn sort(text: &str) -> Sort {
+        if let Some(name) = Self::of(text) {
+            return Sort::Known(name, Case::Lower);
+        }
+        if matches!(text, "ce-specversion" | "ce-subject") {
+            return Sort::Nothing;
+        }
+        let upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
+        let name = upper.then(|| Self::of(&text.to_ascii_lowercase())).flatten();
+        name.map_or(Sort::Other, |name| Sort::Known(name, Case::Other))
+    }
 
     /// In lower case.
     fn of(text: &str) -> Option<Self> {
@@ -88,59 +117,70 @@ impl Name {
     }
 }
 
-/// The headers of one message.
+/// Something for each of the headers that make an event.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<T>([Option<T>; Name::COUNT]);
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self([const { None }; Name::COUNT])
+    }
+}
+
+impl<T: Copy> Known<T> {
+    fn get(&self, name: Name) -> Option<T> {
+        self.0[name as usize]
+    }
+
+    /// One in lower case goes before others.
+    pub(super) fn put(&mut self, name: Name, case: Case, found: T) {
+        let place = &mut self.0[name as usize];
+        if case == Case::Lower || place.is_none() {
+            *place = Some(found);
+        }
+    }
+
+    pub(super) fn map<U>(&self, change: impl Fn(T) -> Option<U>) -> Known<U> {
+        Known(self.0.map(|found| found.and_then(&change)))
+    }
+}
+
+/// The headers of one message. Of several of one name the last counts, as the publisher's last word.
 #[derive(Default)]
 pub(crate) struct Attributes<'a> {
-    known: [Option<&'a str>; Name::COUNT],
+    known: Known<&'a str>,
     others: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> From<&'a Flat> for Attributes<'a> {
     fn from(headers: &'a Flat) -> Self {
-        Self::of(headers.last())
+        Self { known: headers.known(), others: headers.others().collect() }
     }
 }
 
 impl<'a> From<&'a HeaderMap> for Attributes<'a> {
     fn from(headers: &'a HeaderMap) -> Self {
-        let last = |(name, values): (&'a HeaderName, &'a Vec<HeaderValue>)| {
-            let text: &'a str = name.as_ref();
-            Some((text, values.last()?.as_str()))
-        };
-        Self::of(headers.iter().filter_map(last))
+        let mut found = Self::default();
+        for (name, values) in headers.iter() {
+            let (name, Some(last)): (&str, _) = (name.as_ref(), values.last()) else { continue };
+            match Name::sort(name) {
+                Sort::Known(name, case) => found.known.put(name, case, last.as_str()),
+                Sort::Other => found.others.push((name, last.as_str())),
+                Sort::Nothing => {}
+            }
+        }
+        found
     }
 }
 
 impl<'a> Attributes<'a> {
-    /// Of several of one name the last counts, as the publisher's last word; names are read without
-    /// regard to case, and one in lower case before others.
-    fn of(last: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut found = Self::default();
-        last.for_each(|(name, value)| found.sort(name, value));
-        found
-    }
-
-    fn sort(&mut self, text: &'a str, value: &'a str) {
-        if let Some(name) = Name::of(text) {
-            self.known[name as usize] = Some(value);
-            return;
-        }
-        let upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
-        match upper.then(|| Name::of(&text.to_ascii_lowercase())).flatten() {
-            Some(name) => {
-                self.known[name as usize].get_or_insert(value);
-            }
-            None => self.others.push((text, value)),
-        }
-    }
-
     /// As it stands there: a header that is no attribute of CloudEvents.
     pub(super) fn raw(&self, name: Name) -> Option<&'a str> {
-        self.known[name as usize]
+        self.known.get(name)
     }
 
     pub(super) fn text(&self, name: Name) -> Result<Option<Cow<'a, str>>, Unreadable> {
-        let Some(text) = self.known[name as usize] else { return Ok(None) };
+        let Some(text) = self.known.get(name) else { return Ok(None) };
         unescape(text).map(Some).ok_or(Unreadable::Escape { name: name.text() })
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::escape::{escape, unescape};
-use super::{Stored, Unreadable, Writer, read};
+use super::{Flat, Stored, Unreadable, Writer, read};
 
 mod trace;
 
@@ -23,7 +23,10 @@ fn map(headers: &[(&str, &str)]) -> HeaderMap {
 }
 
 fn arrived(headers: &[(&str, &str)], payload: &'static str) -> Result<Envelope, Unreadable> {
-    read("orders.placed", &map(headers), Bytes::from(payload), STORED)
+    let (map, payload) = (map(headers), Bytes::from(payload));
+    let flat = read("orders.placed", &Flat::of(Some(&map)), payload.clone(), STORED);
+    assert_eq!(flat, read("orders.placed", &map, payload, STORED), "in one piece or not");
+    flat
 }
 
 /// 2018-04-05T17:31:00Z

@@ -31,7 +31,7 @@ impl Lane {
     /// Renews, sends what was ordered, and ends when the member has stopped and holds nothing.
     pub(crate) async fn keep(self: Arc<Self>) {
         let period = Leases::period(self.group.lease).min(credit::LOOK);
-        let (mut orders, mut due) = (Vec::new(), Instant::now());
+        let (mut orders, mut done, mut due) = (Vec::new(), Vec::new(), Instant::now());
         loop {
             let over = self.is_over();
             let rests = self.leases(|leases| {
@@ -51,10 +51,12 @@ impl Lane {
                 due = now + period;
                 self.look_after(now);
             }
-            self.leases(|leases| leases.take_orders(&mut orders));
+            self.leases(|leases| leases.take_orders(&mut orders, &mut done));
+            self.remember(&orders);
             for order in orders.drain(..) {
                 self.send(order).await;
             }
+            done.clear();
             drop(busy);
         }
     }
@@ -120,12 +122,25 @@ impl Lane {
         }
     }
 
+    /// A flush may come once they are sent.
+    fn remember(&self, orders: &[Order]) {
+        let mut last = [None; 2];
+        for order in orders {
+            if let Order::Ack(kind, reply) = order {
+                last[*kind as usize] = Some(reply);
+            }
+        }
+        let mut known = lock(&self.last_acks);
+        for (known, last) in known.iter_mut().zip(last) {
+            *known = last.cloned().or(known.take());
+        }
+    }
+
     async fn send(self: &Arc<Self>, order: Order) {
         let client = self.shared.client();
         // An error says that the client has ended, and all of this with it.
         match order {
-            Order::Ack(kind, reply) => {
-                lock(&self.last_acks)[kind as usize] = Some(reply.clone());
+            Order::Ack(_, reply) => {
                 let _ = client.publish(reply, ACK).await;
             }
             Order::Progress(reply) => {

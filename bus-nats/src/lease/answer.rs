@@ -1,12 +1,10 @@
 //! From the hands of the bus to the answer.
 
-use std::sync::Arc;
-
 use async_nats::Subject;
 use bus_core::settle::SettleError;
 use tokio::time::Instant;
 
-use super::{Arrival, Before, Held, Kind, Leases, Order, Original, State};
+use super::{Arrival, Before, Held, Kind, Leases, Order, State};
 use crate::runs::{Origin, Runs};
 
 impl Leases {
@@ -49,13 +47,14 @@ impl Leases {
         Ok(held.arrival.clone())
     }
 
-    /// It is done: what was held is given back, to be dropped where nobody waits for it.
-    pub(crate) fn ack(&mut self, token: u64) -> Result<Arc<Original>, SettleError> {
+    /// It is done.
+    pub(crate) fn ack(&mut self, token: u64) -> Result<(), SettleError> {
         let held = self.remove(token).ok_or(SettleError::Expired)?;
         let Arrival { kind, reply, original, .. } = held.arrival;
         self.orders.push(Order::Ack(kind, reply));
         self.orders.extend(held.note.map(Order::Forget));
-        Ok(original)
+        self.done.push(original);
+        Ok(())
     }
 
     /// What is held, if its lease can not be over. It can where there was no connection to renew it:

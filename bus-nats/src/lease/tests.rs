@@ -54,7 +54,7 @@ impl Bench {
 
     fn orders(&mut self) -> Vec<Order> {
         let mut orders = Vec::new();
-        self.leases.take_orders(&mut orders);
+        self.leases.take_orders(&mut orders, &mut Vec::new());
         orders
     }
 

@@ -72,11 +72,7 @@ impl Pull {
     }
 
     fn deliver(&mut self, message: Message) {
-        let Some(context) = self.context.take() else { return };
-        let (arrival, context) =
-            arrival::read(self.kind, &self.stream, !self.old, message, context);
-        self.context = Some(context);
-        self.arrived.extend(arrival);
+        self.arrived.extend(arrival::read(self.kind, &self.stream, !self.old, message));
     }
 
     /// Hands over what has arrived, all at once.
