@@ -92,9 +92,11 @@ impl Credit {
         self.wakes(self.is_worth(self.free()))
     }
 
-    /// Looks at the pace; says whether whoever asks is to be woken.
+    /// Looks at the pace, at once where all that may be held was drained since the last look; says whether
+    /// whoever asks is to be woken.
     pub(crate) fn look(&mut self, now: Instant) -> bool {
-        if now - self.looked < LOOK {
+        let early = now - self.looked < LOOK;
+        if early && (self.settled < self.limit || self.limit >= MOST) {
             return false;
         }
         self.looks.push_back((self.looked, self.settled));
@@ -105,7 +107,10 @@ impl Credit {
         let settled: usize = self.looks.iter().map(|(_, settled)| settled).sum();
         let pace = settled as f64 / (now - self.looks[0].0).as_secs_f64();
         let drained = (pace * self.ahead.as_secs_f64()) as usize;
-        self.limit = drained.min(MOST).max(self.least);
+        // A handler may be quick with what came first, and slow with the rest: until a whole look is over,
+        // no more is fetched than four times what it has drained.
+        let (least, most) = if early { (self.limit, self.limit * 4) } else { (self.least, MOST) };
+        self.limit = drained.min(most).min(MOST).max(least);
         if planted(Sabotage::Prefetch) {
             self.limit = MOST;
         }
@@ -180,6 +185,33 @@ mod tests {
         assert!(drain(0, 3) < 1 << 30);
         assert_eq!((4..40).map(|look| drain(0, look)).last(), Some(16));
         assert!(credit.rests());
+    }
+
+    #[test]
+    fn a_credit_that_is_drained_at_once_grows_and_does_not_wait_for_a_look() {
+        let now = Instant::now();
+        let mut credit = Credit::new(16, LEASE, now);
+        let mut drain = |count: usize, micros: u64| {
+            for _ in 0..count {
+                credit.hold();
+                credit.settled();
+            }
+            credit.look(now + Duration::from_micros(micros));
+            credit.limit
+        };
+        assert_eq!(drain(15, 100), 16, "not all of it");
+        assert_eq!((drain(1, 200), drain(64, 300)), (64, 256));
+        assert_eq!(drain(120, 100_400), 1_992, "200 in 100.4 ms, at a look");
+        assert_eq!((drain(1_992, 120_000), drain(4_096, 130_000)), (MOST, MOST));
+    }
+
+    #[test]
+    fn a_lease_too_short_for_more_is_not_filled_though_all_is_drained() {
+        let now = Instant::now();
+        let mut credit = Credit::new(4, Duration::from_secs(1), now);
+        (0..4).for_each(|_| drop(credit.settled()));
+        credit.look(now + Duration::from_millis(80));
+        assert_eq!(credit.limit, 5, "a tenth of a second, at 50 in a second");
     }
 
     #[test]

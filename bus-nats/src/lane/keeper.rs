@@ -51,7 +51,10 @@ impl Lane {
                 due = now + period;
                 self.look_after(now);
             }
-            self.leases(|leases| leases.take_orders(&mut orders, &mut done));
+            self.leases(|leases| {
+                leases.look(now);
+                leases.take_orders(&mut orders, &mut done);
+            });
             self.remember(&orders);
             for order in orders.drain(..) {
                 self.send(order).await;
