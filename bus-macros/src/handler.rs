@@ -1,6 +1,6 @@
 //! `#[handler]` on an `async fn`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
@@ -130,14 +130,16 @@ fn definition(args: TokenStream, signature: &Signature) -> Result<TokenStream> {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => quote!(#ty),
     };
+    // One name each, wherever a type comes from: in a macro of the user's, that is another place.
+    let [needs, ctx] = ["needs", "ctx"].map(|name| Ident::new(name, Span::mixed_site()));
     let requires = parameters
         .iter()
-        .map(|ty| quote_spanned!(ty.span()=> <#ty as ::bus_core::Parameter>::requires(needs);));
+        .map(|ty| quote_spanned!(ty.span()=> <#ty as ::bus_core::Parameter>::requires(#needs);));
     let reads = parameters
         .iter()
-        .map(|ty| quote_spanned!(ty.span()=> <#ty as ::bus_core::Parameter>::read(&ctx)?));
+        .map(|ty| quote_spanned!(ty.span()=> <#ty as ::bus_core::Parameter>::read(&#ctx)?));
     let define = quote_spanned!(event.span()=> ::bus_core::HandlerDef::new::<#event>);
-    let event = quote_spanned!(event.span()=> ::bus_core::__private::event::<#event>(&ctx)?);
+    let event = quote_spanned!(event.span()=> ::bus_core::__private::event::<#event>(&#ctx)?);
     let outcome = quote_spanned!(output.span()=> ::bus_core::__private::outcome::<#output>);
     let call = quote_spanned!(name.span()=> #name(#event, #(#reads),*));
     Ok(quote! {
@@ -151,8 +153,8 @@ fn definition(args: TokenStream, signature: &Signature) -> Result<TokenStream> {
                 line: ::core::line!(),
             },
             ::bus_core::Options::new() #(#settings)*,
-            |needs| { let _ = &needs; #(#requires)* },
-            |ctx| ::std::boxed::Box::pin(async move {
+            |#needs| { let _ = &#needs; #(#requires)* },
+            |#ctx| ::std::boxed::Box::pin(async move {
                 #outcome(::bus_core::__private::send(#call).await)
             }),
         )

@@ -17,10 +17,18 @@ impl Parse for Given {
         let name = Ident::parse_any(input)
             .map_err(|error| Error::new(error.span(), "an option is written `name = value`"))?;
         let value = match input.parse::<Option<Token![=]>>()? {
-            Some(_) => Some(input.parse()?),
+            Some(_) => Some(bare(input.parse()?)),
             None => None,
         };
         Ok(Self { name, value })
+    }
+}
+
+/// What a macro of the user's passes on stands in a group that nobody sees.
+fn bare(value: Expr) -> Expr {
+    match value {
+        Expr::Group(group) => bare(*group.expr),
+        value => value,
     }
 }
 
