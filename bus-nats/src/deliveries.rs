@@ -28,36 +28,49 @@ pub(crate) struct Member {
     /// Next to be yielded.
     taken: VecDeque<Yielded>,
     flush: Option<BoxFuture<'static, Result<(), TransportError>>>,
+    /// Nobody has asked for an event yet.
+    idle: Option<Idle>,
+}
+
+/// Where its events are, until they are asked for.
+struct Idle {
+    stream: String,
+    made: Option<(Extent, OffsetDateTime)>,
 }
 
 impl Member {
-    /// Begins to bring the events of a stream, and the copies that are for the group alone.
-    pub(crate) fn start(
+    /// Of a group that was joined.
+    pub(crate) fn new(
         shared: &Arc<Shared>,
         group: Group,
         stream: String,
         made: Option<(Extent, OffsetDateTime)>,
     ) -> Self {
         let lane = Arc::new(Lane::new(Arc::clone(shared), group));
+        let answers = Arc::new(Answers(Arc::clone(&lane)));
+        let idle = Some(Idle { stream, made });
+        Self { lane, answers, taken: VecDeque::new(), flush: None, idle }
+    }
+
+    /// Begins to bring the events of a stream, and the copies that are for the group alone. Not before
+    /// somebody asks: a service that does not start has nothing to hand back then.
+    fn begin(&self, Idle { stream, made }: Idle) {
+        let (lane, shared) = (&self.lane, &self.lane.shared);
         for (kind, stream) in [(Kind::Events, stream.as_str()), (Kind::Copies, own::COPIES)] {
             // Held from here on: a stop that comes before the task begins waits for it as well.
             let pulling = lane.pull();
-            let pull = Pull::new(Arc::clone(&lane), kind, stream);
+            let pull = Pull::new(Arc::clone(lane), kind, stream);
             shared.spawn(async move {
                 pull.run().await;
                 drop(pulling);
             });
         }
-        shared.spawn(Arc::clone(&lane).keep());
+        shared.spawn(Arc::clone(lane).keep());
         if let Some((extent, made)) = made {
-            shared.spawn(Arc::clone(&lane).watch(stream, extent, made));
+            shared.spawn(Arc::clone(lane).watch(stream, extent, made));
         }
-        let answers = Arc::new(Answers(Arc::clone(&lane)));
-        Self { lane, answers, taken: VecDeque::new(), flush: None }
     }
-}
 
-impl Member {
     /// What was next to be yielded, if it is still ours; says how much that was.
     fn hand_back(&mut self) -> u64 {
         let taken = std::mem::take(&mut self.taken);
@@ -70,6 +83,9 @@ impl Member {
 
 impl Deliveries for Member {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        if let Some(idle) = self.idle.take().filter(|_| !self.lane.stop.is_cancelled()) {
+            self.begin(idle);
+        }
         if self.lane.is_gone() {
             self.hand_back();
         }

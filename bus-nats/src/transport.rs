@@ -199,7 +199,7 @@ impl Transport for NatsTransport {
         let (stream, made) = permitted(&self.0.signals, self.0.join(&group, again)).await??;
         knock(&self.0, &stream.name, &group.name, again.then_some(HASTE)).await?;
         lock(&self.0.joined).insert(group.name.clone());
-        Ok(Box::new(Member::start(&self.0, group, stream.name, made)))
+        Ok(Box::new(Member::new(&self.0, group, stream.name, made)))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

@@ -1,5 +1,7 @@
 //! What has to be there for an event or a group: found, made, or refused.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
@@ -95,8 +97,14 @@ impl Shared {
         if !self.may_look() {
             return Ok(survey);
         }
+        let mut covered = BTreeMap::new();
         for filter in &plan.filters {
-            if self.stream(filter.domain()).await?.is_none() {
+            // Once for all of a domain.
+            let covered = match covered.entry(filter.domain()) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => *new.insert(self.stream(filter.domain()).await?.is_some()),
+            };
+            if !covered {
                 survey.uncovered.push(filter.clone());
             }
         }
