@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::env;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io::stdout;
 use std::task::Poll;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tests::acts::block;
 use tests::jobs::SECRET;
 use tests::manner::Manner;
 use tokio::runtime::Builder;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -54,18 +55,19 @@ async fn work(manner: Manner) -> Result<(), Fault> {
         biased;
         result = service.run() => Ok(result?),
         // Polled with it, and so before anything that it has started.
-        never = poll_fn(|_| halt(&probe, manner.begins_nothing)) => match never {},
+        never = halt(&probe), if manner.begins_nothing => match never {},
         never = tell(&probe) => match never {},
     }
 }
 
-/// Blocks the thread as soon as the service is ready.
-fn halt(probe: &Probe, begins_nothing: bool) -> Poll<Infallible> {
-    if begins_nothing && probe.readiness().ready {
-        println!("readiness: true ");
-        block(Duration::MAX);
-    }
-    Poll::Pending
+/// Blocks the thread as soon as the service is ready, and has asked for events.
+async fn halt(probe: &Probe) -> Infallible {
+    poll_fn(|_| if probe.readiness().ready { Poll::Ready(()) } else { Poll::Pending }).await;
+    // What it has started is polled once before this goes on: it asks then, and nothing is there yet.
+    yield_now().await;
+    println!("readiness: true ");
+    block(Duration::MAX);
+    pending().await
 }
 
 /// Says whenever its readiness changes.
