@@ -25,6 +25,7 @@ pub use self::config::MemoryConfig;
 use self::broker::{Broker, Refusal};
 use self::queue::Ticket;
 use self::subscription::Subscription;
+use self::window::Marks;
 
 mod broker;
 mod config;
@@ -54,6 +55,7 @@ pub struct Memory(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     broker: Mutex<Broker>,
+    marks: Marks,
     clock: Clock,
     patience: Duration,
     health: watch::Sender<Health>,
@@ -82,7 +84,7 @@ impl Memory {
         // end its lease.
         let broker = Mutex::new(Broker::new(config, !clock.is_manual()));
         let health = watch::Sender::new(Health::Ready);
-        Self(Arc::new(Shared { broker, clock, patience, health }))
+        Self(Arc::new(Shared { broker, marks: Marks::default(), clock, patience, health }))
     }
 
     /// A bus on this broker, with its clock and its ids.
@@ -152,8 +154,8 @@ impl Shared {
         envelope: Envelope,
         due: Option<Duration>,
     ) -> Answer<Result<(), TransportError>> {
-        let envelope = Arc::new(envelope);
-        let published = self.lock().publish(&envelope, due, self.clock.elapsed(), None);
+        let (mark, envelope) = (self.marks.of(&envelope.id), Arc::new(envelope));
+        let published = self.lock().publish(&envelope, mark, due, self.clock.elapsed(), None);
         match published {
             Ok(()) => Answer::now(Ok(())),
             Err(Refusal::Final(error)) => Answer::now(Err(error)),
@@ -170,10 +172,10 @@ impl Shared {
         due: Option<Duration>,
         turn: Turn,
     ) -> Result<(), TransportError> {
-        let deadline = after(self.patience);
+        let (mark, deadline) = (self.marks.of(&envelope.id), after(self.patience));
         loop {
             let now = self.clock.elapsed();
-            let published = self.lock().publish(&envelope, due, now, Some(&turn.ticket));
+            let published = self.lock().publish(&envelope, mark, due, now, Some(&turn.ticket));
             let reason = match published {
                 Ok(()) => return Ok(()),
                 Err(Refusal::Final(error)) => return Err(error),

@@ -14,7 +14,7 @@ use super::letters::Letters;
 use super::log::Log;
 use super::queue::{Queue, Ticket};
 use super::routes::Routes;
-use super::window::Window;
+use super::window::{Mark, Window};
 use crate::envelope::Envelope;
 use crate::settle::{SettleError, Settlement};
 use crate::transport::{Group, GroupName, Start, TransportError};
@@ -66,16 +66,16 @@ impl Broker {
     pub(super) fn publish(
         &mut self,
         envelope: &Arc<Envelope>,
+        mark: Mark,
         due: Option<Duration>,
         now: Duration,
         ticket: Option<&Ticket>,
     ) -> Result<(), Refusal> {
-        if !self.covers(envelope.subject.domain()) {
+        if !self.covers(|| envelope.subject.domain()) {
             let subject = envelope.subject.to_string();
             return Err(Refusal::Final(TransportError::NoStream { subject }));
         }
         let waits = due.is_some() && self.later.contains(&envelope.id);
-        let mark = self.window.mark(&envelope.id);
         let duplicate = waits || self.window.contains(mark, &envelope.id, now);
         let due = due.filter(|due| *due > now && !duplicate);
         if !duplicate {
@@ -124,9 +124,10 @@ impl Broker {
         behind.then(|| "others wait for room".to_owned())
     }
 
-    pub(super) fn covers(&self, domain: &str) -> bool {
-        let domains = self.config.domains.as_ref();
-        domains.is_none_or(|domains| domains.iter().any(|covered| covered == domain))
+    pub(super) fn covers<'a>(&self, domain: impl FnOnce() -> &'a str) -> bool {
+        let Some(domains) = &self.config.domains else { return true };
+        let domain = domain();
+        domains.iter().any(|covered| covered == domain)
     }
 
     /// Finds or makes a group. `time` tells when something was stored.
@@ -135,7 +136,7 @@ impl Broker {
         group: &Group,
         time: impl Fn(Duration) -> SystemTime,
     ) -> Result<usize, TransportError> {
-        if !self.covers(group.filter.domain()) {
+        if !self.covers(|| group.filter.domain()) {
             return Err(TransportError::NoStream { subject: group.filter.to_string() });
         }
         if let Some(at) = self.names.get(&group.name) {

@@ -58,7 +58,7 @@ fn none(id: &DeadLetterId) -> OperatorError {
 
 impl Broker {
     pub(super) fn survey(&self, plan: &Plan) -> Survey {
-        let uncovered = plan.filters.iter().filter(|filter| !self.covers(filter.domain()));
+        let uncovered = plan.filters.iter().filter(|filter| !self.covers(|| filter.domain()));
         let ours = self.groups.iter().filter(|group| group.name.service() == plan.service);
         Survey {
             uncovered: uncovered.cloned().collect(),

@@ -13,24 +13,28 @@ pub(super) struct Window {
     /// By a hash that nobody else can guess. Of two with the same, once in 2⁶⁴, the second is known.
     ids: ByNumber<EventId>,
     order: VecDeque<(Duration, u64)>,
-    hash: RandomState,
     length: Duration,
     limit: usize,
 }
 
-/// An id, and where it is looked up.
+/// Where an id is looked up.
 #[derive(Clone, Copy)]
 pub(super) struct Mark(u64);
 
+/// Makes marks, where nothing is locked.
+#[derive(Debug, Default)]
+pub(super) struct Marks(RandomState);
+
+impl Marks {
+    pub(super) fn of(&self, id: &EventId) -> Mark {
+        Mark(self.0.hash_one(id))
+    }
+}
+
 impl Window {
     pub(super) fn new(length: Duration, limit: usize) -> Self {
-        let (ids, order, hash) = Default::default();
-        Self { ids, order, hash, length, limit }
-    }
-
-    /// To be made once, and used for both that follow.
-    pub(super) fn mark(&self, id: &EventId) -> Mark {
-        Mark(self.hash.hash_one(id))
+        let (ids, order) = Default::default();
+        Self { ids, order, length, limit }
     }
 
     pub(super) fn contains(&mut self, mark: Mark, id: &EventId, now: Duration) -> bool {
