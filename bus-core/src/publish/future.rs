@@ -84,8 +84,8 @@ impl Publish {
         let (live, delay) = (self.bus.live(), self.due.delay());
         // Where it is awaited, as in a span around it; where nothing is, as in a task, what called.
         let carried = captured_or(self.carried.take());
-        self.told = live.sends(&mut envelope, &carried, self.template, delay);
-        match send::begin(&self.bus, envelope, self.due, self.told.as_ref()) {
+        self.told = live.sends(&mut envelope, carried, self.template, delay);
+        match send::begin(&self.bus, envelope, self.due, self.told.as_mut()) {
             Begun::Done(result) => self.done = Some(result),
             Begun::Sending(sending) => self.sending = Some(sending),
         }

@@ -27,7 +27,7 @@ pub(super) enum Begun {
 }
 
 /// Where there is room, no middleware, and a transport that answers at once, nothing is boxed.
-pub(super) fn begin(bus: &Bus, envelope: Envelope, due: Due, told: Option<&Sending>) -> Begun {
+pub(super) fn begin(bus: &Bus, envelope: Envelope, due: Due, told: Option<&mut Sending>) -> Begun {
     let now = || {
         if !bus.inner.outgoing.is_empty() {
             return None;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::trace::{FutureExt, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::global::BoxedSpan;
+use opentelemetry::trace::{FutureExt, Span, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
@@ -20,10 +21,19 @@ use crate::subject::Template;
 pub(crate) struct Sending {
     live: Arc<Live>,
     template: &'static str,
-    cx: Option<Context>,
+    span: Option<Held>,
+    /// Where it was called.
+    carried: Carried,
     /// Of the numbers alone: a span has a clock of its own.
     begun: Option<Instant>,
     over: bool,
+}
+
+/// A span of our own.
+enum Held {
+    /// Nothing runs in it: it needs no context, which would be two allocations and a lock.
+    Alone(BoxedSpan),
+    Current(Context),
 }
 
 impl Live {
@@ -31,14 +41,14 @@ impl Live {
     pub(crate) fn sends(
         self: &Arc<Self>,
         envelope: &mut Envelope,
-        carried: &Carried,
+        carried: Carried,
         template: Template,
         delay: Option<Duration>,
     ) -> Option<Sending> {
         if !self.on {
             return None;
         }
-        let cx = self.tracer.as_ref().map(|tracer| {
+        let span = self.tracer.as_ref().map(|tracer| {
             let mut attributes = self.of_publish(envelope, template);
             if let Some(delay) = delay {
                 attributes.push(KeyValue::new(a::PUBLISH_DELAY, delay.as_secs_f64()));
@@ -46,13 +56,14 @@ impl Live {
             let mut builder = tracer.span_builder(name(operation::PUBLISH, template.as_str()));
             builder.span_kind = Some(SpanKind::Producer);
             builder.attributes = Some(attributes);
-            let root = Context::new();
-            let parent = carried.as_ref().unwrap_or(&root);
-            parent.with_span(tracer.build_with_context(builder, parent))
+            match &carried {
+                Some(parent) => tracer.build_with_context(builder, parent),
+                None => tracer.build_with_context(builder, &Context::new()),
+            }
         });
         // An SDK that was shut down makes spans that are nothing; then what was carried goes on.
-        let own = cx.as_ref().and_then(|cx| written(cx.span().span_context()));
-        leaves(&mut envelope.trace, own.or_else(|| carried_on(carried)));
+        let own = span.as_ref().and_then(|span| written(span.span_context()));
+        leaves(&mut envelope.trace, own.or_else(|| carried_on(&carried)));
         if let Some(carried) = carried.as_ref().filter(|_| !self.settings.baggage.is_empty())
             && let Some(baggage) = baggage_of(carried, &self.settings)
         {
@@ -63,7 +74,7 @@ impl Live {
         }
         let begun = self.metrics.as_ref().map(|_| Instant::now());
         let (live, template) = (Arc::clone(self), template.as_str());
-        Some(Sending { live, template, cx, begun, over: false })
+        Some(Sending { live, template, span: span.map(Held::Alone), carried, begun, over: false })
     }
 
     fn of_publish(&self, envelope: &Envelope, template: Template) -> Vec<KeyValue> {
@@ -94,8 +105,17 @@ fn carried_on(carried: &Carried) -> Option<TraceContext> {
 
 impl Sending {
     /// The same future: what it does belongs to the publish.
-    pub(crate) fn within<F: Future>(&self, sending: F) -> impl Future<Output = F::Output> + use<F> {
-        sending.with_context(self.cx.clone().unwrap_or_else(Context::current))
+    pub(crate) fn within<F: Future>(
+        &mut self,
+        sending: F,
+    ) -> impl Future<Output = F::Output> + use<F> {
+        let cx = match self.span.take() {
+            None => Context::current(),
+            Some(Held::Alone(span)) => self.carried.take().unwrap_or_default().with_span(span),
+            Some(Held::Current(cx)) => cx,
+        };
+        self.span = self.live.tracer.as_ref().map(|_| Held::Current(cx.clone()));
+        sending.with_context(cx)
     }
 
     /// The broker has answered, or nobody waits any more.
@@ -115,12 +135,24 @@ impl Sending {
             attributes.extend(class.clone());
             metrics.sent(begun.elapsed(), &attributes);
         }
-        let Some(cx) = self.cx.take() else { return };
-        if let (Some(class), Some((_, text))) = (class, error) {
-            cx.span().set_attribute(class);
-            cx.span().set_status(Status::error(text));
+        let failed = class.zip(error.map(|(_, text)| Status::error(text)));
+        match self.span.take() {
+            None => {}
+            Some(Held::Alone(mut span)) => {
+                if let Some((class, status)) = failed {
+                    span.set_attribute(class);
+                    span.set_status(status);
+                }
+                span.end();
+            }
+            Some(Held::Current(cx)) => {
+                if let Some((class, status)) = failed {
+                    cx.span().set_attribute(class);
+                    cx.span().set_status(status);
+                }
+                cx.span().end();
+            }
         }
-        cx.span().end();
     }
 }
 
