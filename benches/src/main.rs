@@ -48,7 +48,11 @@ struct Args {
 async fn main() -> Result<()> {
     let args = Args::parse();
     if let Some(url) = &args.work.url {
-        println!("{}", serde_json::to_string(&worker::run(&args.work, url).await?)?);
+        let said = match args.work.raw {
+            true => worker::by_loops(&args.work, url).await?,
+            false => worker::run(&args.work, url).await?,
+        };
+        println!("{}", serde_json::to_string(&said)?);
         return Ok(());
     }
     let effort = match args.quick {

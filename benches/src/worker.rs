@@ -3,16 +3,22 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
+use async_nats::jetstream;
 use bus_core::prelude::*;
 use bus_nats::{NatsConfig, NatsTransport};
 use clap::Args;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::contestants::ours;
+use crate::contestants::{ours, raw};
 use crate::goal::Goal;
 use crate::{machine, numbered};
+
+/// How many consumers are made at once, as by the bus.
+const JOINS: usize = 16;
 
 /// What it is to do; hidden, for this program only.
 #[derive(Args, Clone, Debug)]
@@ -26,6 +32,9 @@ pub(crate) struct Work {
     /// After how many events it ends.
     #[arg(long, hide = true, default_value_t = 0)]
     pub(crate) events: u64,
+    /// Loops on the client, in place of a service.
+    #[arg(long, hide = true)]
+    pub(crate) raw: bool,
 }
 
 /// What it says at its end.
@@ -70,10 +79,33 @@ pub(crate) async fn run(work: &Work, url: &str) -> Result<Said> {
     Ok(Said { start_ms, first_ms, before_kib, started_kib, peak_kib, rate })
 }
 
+/// The same by a loop for each subject. The first event is not looked at.
+pub(crate) async fn by_loops(work: &Work, url: &str) -> Result<Said> {
+    let context = jetstream::new(async_nats::connect(url).await?);
+    let (goal, context) = (Goal::of(work.events), &context);
+    let (before_kib, begun) = (machine::memory("VmRSS")?, Instant::now());
+    let joins = stream::iter(0..work.handlers).map(async |number| {
+        let (subject, name) = (numbered::subject(number), format!("loop-{number}"));
+        raw::messages_of(context, numbered::STREAM, &subject, &name).await
+    });
+    let joined: Vec<_> = joins.buffered(JOINS).try_collect().await?;
+    let start_ms = begun.elapsed().as_secs_f64() * 1000.0;
+    let started_kib = machine::memory("VmRSS")?;
+    let mut loops = JoinSet::new();
+    for messages in joined {
+        let goal = Arc::clone(&goal);
+        loops.spawn(async move { raw::handle(messages, &goal).await });
+    }
+    goal.reached().await?;
+    let peak_kib = machine::memory("VmHWM")?;
+    Ok(Said { start_ms, first_ms: 0.0, before_kib, started_kib, peak_kib, rate: goal.rate()? })
+}
+
 /// Lets a process of this program do it.
-pub(crate) async fn process(url: &str, handlers: usize, events: u64) -> Result<Said> {
+pub(crate) async fn process(url: &str, handlers: usize, events: u64, raw: bool) -> Result<Said> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--url", url, "--handlers", &handlers.to_string()]);
+    command.args(raw.then_some("--raw"));
     command.args(["--events", &events.to_string()]);
     let said = command.kill_on_drop(true).output().await?;
     let error = String::from_utf8_lossy(&said.stderr).into_owned();

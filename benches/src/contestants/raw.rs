@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use async_nats::HeaderMap;
+use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull::{Config, Stream};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -42,17 +43,32 @@ pub(crate) async fn publish(ground: &Ground, _: &str, events: u64) -> Result<f64
 }
 
 pub(crate) async fn messages(ground: &Ground, name: &str) -> Result<Stream> {
-    let durable_name = Some(name.to_owned());
-    let filter_subject = SUBJECT.to_owned();
+    messages_of(&ground.raw, STREAM, SUBJECT, name).await
+}
+
+/// Of one subject of a stream.
+pub(crate) async fn messages_of(
+    context: &Context,
+    stream: &str,
+    subject: &str,
+    name: &str,
+) -> Result<Stream> {
+    let (durable_name, filter_subject) = (Some(name.to_owned()), subject.to_owned());
     let config =
         Config { durable_name, filter_subject, max_ack_pending: OPEN, ..Config::default() };
-    let consumer = ground.raw.create_consumer_on_stream(config, STREAM).await?;
+    let consumer = context.create_consumer_on_stream(config, stream).await?;
     Ok(consumer.stream().max_messages_per_batch(WINDOW).messages().await?)
 }
 
 pub(crate) async fn one_by_one(ground: &Ground, name: &str, events: u64) -> Result<f64> {
-    let mut messages = messages(ground, name).await?;
     let goal = Goal::of(events);
+    handle(messages(ground, name).await?, &goal).await?;
+    ground.settled(name).await?;
+    goal.rate()
+}
+
+/// One after the other, up to the last one.
+pub(crate) async fn handle(mut messages: Stream, goal: &Goal) -> Result<()> {
     while let Some(message) = messages.next().await {
         let message = message?;
         black_box(serde_json::from_slice::<Placed>(&message.payload)?);
@@ -62,8 +78,7 @@ pub(crate) async fn one_by_one(ground: &Ground, name: &str, events: u64) -> Resu
             break;
         }
     }
-    ground.settled(name).await?;
-    goal.rate()
+    Ok(())
 }
 
 pub(crate) async fn spawned(ground: &Ground, name: &str, events: u64) -> Result<f64> {

@@ -16,7 +16,7 @@ pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
         let ground = Ground::new().await?;
         ground.fill(events).await?;
         for _ in 0..rounds {
-            said.push(process(&ground.url, 0, events).await?);
+            said.push(process(&ground.url, 0, events, false).await?);
             ground.settled("worker_handle").await?;
         }
     }

@@ -15,13 +15,14 @@ use benches::event::Placed;
 const COUNTS: [usize; 4] = [1, 10, 100, 1000];
 
 pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
-    let mut said: [Vec<Said>; 4] = Default::default();
+    let (mut said, mut loops): ([Vec<Said>; 4], Samples) = Default::default();
     for round in 0..if effort.quick { 1 } else { 3 } {
         for turn in 0..COUNTS.len() {
             let which = (round + turn) % COUNTS.len();
-            let one = one(COUNTS[which], effort.events).await;
+            let one = one(COUNTS[which], effort.events, false).await;
             said[which].push(one.with_context(|| format!("{} handlers", COUNTS[which]))?);
         }
+        loops.push(one(COUNTS[3], effort.events, true).await.context("1,000 loops")?.rate);
     }
     let of = |which: usize, value: fn(&Said) -> f64| {
         let mut samples = Samples::default();
@@ -42,13 +43,21 @@ pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let start: fn(&Said) -> f64 = |said| said.start_ms;
     let memory: fn(&Said) -> f64 = |said| said.started_kib - said.before_kib;
     let rate: fn(&Said) -> f64 = |said| said.rate;
+    let most: fn(&Said) -> f64 = |said| said.peak_kib - said.before_kib;
     let starts = line("many_start", "ms until 1,000 handlers have started", start)
         .demand("ms a handler", each(start, 0, 3), Bound::AtMost(2.0))
         .demand("of it from 100 to 1,000", each(start, 2, 3), Bound::AtMost(2.0));
     let takes = line("many_memory", "KiB for 1,000 handlers", memory)
         .demand("KiB a handler", each(memory, 0, 3), Bound::AtMost(100.0))
-        .demand("of it from 100 to 1,000", each(memory, 2, 3), Bound::AtMost(100.0));
+        .demand("of it from 100 to 1,000", each(memory, 2, 3), Bound::AtMost(100.0))
+        .note(format!(
+            "before events are fetched; {:.0} KiB each at most, with up to 64 events fetched ahead",
+            each(most, 0, 3)
+        ));
     let mut rates = line("many_throughput", "events/s by 1,000 handlers", rate);
+    rates = rates.against("raw, 1,000 loops", &loops).note(
+        "each of the loops has a consumer as each handler has; the server walks past what is for others",
+    );
     rates = rates.of("1 handler", Bound::AtLeast(0.9));
     for which in [1, 2] {
         let ratio = of(which, rate).median() / of(0, rate).median();
@@ -59,7 +68,7 @@ pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
 }
 
 /// On a server of its own, so that nobody pays for consumers of others.
-async fn one(count: usize, events: u64) -> Result<Said> {
+async fn one(count: usize, events: u64, by_loops: bool) -> Result<Said> {
     let ground = Ground::new().await?;
     // So the stream is made as the bus makes it.
     ground.bus.publish(&Numbered::<0>(Placed::new(0))).await?;
@@ -76,7 +85,7 @@ async fn one(count: usize, events: u64) -> Result<Said> {
         }
     });
     acks.buffered(WINDOW).try_for_each(|_| async { Ok(()) }).await?;
-    match process(&ground.url, count, events).await {
+    match process(&ground.url, count, events, by_loops).await {
         Ok(said) => Ok(said),
         Err(error) => Err(error.context(left(&ground).await?)),
     }
