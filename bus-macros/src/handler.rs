@@ -119,6 +119,14 @@ fn is_no_event(ty: &Type) -> bool {
     })
 }
 
+/// What it returns.
+fn output(signature: &Signature) -> TokenStream {
+    match &signature.output {
+        ReturnType::Default => quote!(()),
+        ReturnType::Type(_, ty) => quote!(#ty),
+    }
+}
+
 /// The `HandlerDef`, as an expression.
 fn definition(args: TokenStream, signature: &Signature) -> Result<TokenStream> {
     check(signature)?;
@@ -126,10 +134,7 @@ fn definition(args: TokenStream, signature: &Signature) -> Result<TokenStream> {
     let settings = given.iter().map(setting).collect::<Result<Vec<_>>>()?;
     let (event, parameters) = parameters(signature)?;
     let (name, text) = (&signature.ident, signature.ident.unraw().to_string());
-    let output = match &signature.output {
-        ReturnType::Default => quote!(()),
-        ReturnType::Type(_, ty) => quote!(#ty),
-    };
+    let output = output(signature);
     // One name each, wherever a type comes from: in a macro of the user's, that is another place.
     let [needs, ctx] = ["needs", "ctx"].map(|name| Ident::new(name, Span::mixed_site()));
     let requires = parameters
