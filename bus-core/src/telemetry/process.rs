@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::context::{link, under, with_baggage};
 use super::names::{attribute as a, kind, link as l, operation};
-use super::naming::{kept, name};
+use super::naming::name;
 use super::publish::destination;
 use super::{Attempt, Carried, Live};
 use crate::delivery::Delivery;
@@ -36,8 +36,8 @@ impl Seen {
         template: &'static str,
         max_attempts: u32,
     ) -> Self {
-        let group_template =
-            [KeyValue::new(a::GROUP, kept(group.as_str())), KeyValue::new(a::TEMPLATE, template)];
+        let who = Arc::<str>::from(group.as_str());
+        let group_template = [KeyValue::new(a::GROUP, who), KeyValue::new(a::TEMPLATE, template)];
         let mut common = live.common.clone();
         common.push(KeyValue::new(a::OPERATION, operation::PROCESS));
         common.push(KeyValue::new(a::OPERATION_TYPE, kind::PROCESS));
@@ -48,7 +48,7 @@ impl Seen {
             name: name(operation::PROCESS, template),
             max_attempts,
             common,
-            handler: KeyValue::new(a::HANDLER, kept(group.handler())),
+            handler: KeyValue::new(a::HANDLER, Arc::<str>::from(group.handler())),
             group: group_template,
         }
     }
@@ -136,13 +136,16 @@ impl Seen {
 /// What an event is, of spans about it.
 pub(super) fn of_event(envelope: &Envelope, attributes: &mut Vec<KeyValue>) {
     let id = envelope.id.text();
-    let story =
-        if envelope.correlation == envelope.id { id.clone() } else { envelope.correlation.text() };
+    let story = if envelope.correlation == envelope.id {
+        Arc::clone(&id)
+    } else {
+        envelope.correlation.text()
+    };
     attributes.extend([
         KeyValue::new(a::MESSAGE_ID, id),
         KeyValue::new(a::CONVERSATION_ID, story),
-        KeyValue::new(a::EVENT_SOURCE, kept(&envelope.source)),
-        KeyValue::new(a::EVENT_TYPE, kept(&envelope.type_name)),
+        KeyValue::new(a::EVENT_SOURCE, Arc::clone(&envelope.source)),
+        KeyValue::new(a::EVENT_TYPE, envelope.type_name.clone()),
     ]);
 }
 
