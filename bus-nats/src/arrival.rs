@@ -55,7 +55,7 @@ fn arrival(
     }
     history.redrives = origin.redrives;
     if planted(Sabotage::AttemptsByDelivery) {
-        history.attempts = u32::try_from(deliveries - 1).unwrap_or_default();
+        history.attempts = u32::try_from(deliveries.saturating_sub(1)).unwrap_or_default();
     }
     let headers = Flat::of(headers.as_ref());
     let original = Arc::new(Original { origin, subject, headers, payload });

@@ -110,11 +110,11 @@ impl Sending {
         sending: F,
     ) -> impl Future<Output = F::Output> + use<F> {
         let cx = match self.span.take() {
-            None => Context::current(),
+            None => return sending.with_context(Context::current()),
             Some(Held::Alone(span)) => self.carried.take().unwrap_or_default().with_span(span),
             Some(Held::Current(cx)) => cx,
         };
-        self.span = self.live.tracer.as_ref().map(|_| Held::Current(cx.clone()));
+        self.span = Some(Held::Current(cx.clone()));
         sending.with_context(cx)
     }
 

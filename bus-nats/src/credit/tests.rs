@@ -2,6 +2,14 @@ use super::*;
 
 const LEASE: Duration = Duration::from_secs(30);
 
+/// So many arrive, and are done.
+fn settle(credit: &mut Credit, count: usize) {
+    for _ in 0..count {
+        credit.hold();
+        credit.settled();
+    }
+}
+
 #[test]
 fn a_handler_at_rest_is_given_what_it_can_run() {
     let mut credit = Credit::new(16, LEASE, Instant::now());
@@ -21,10 +29,7 @@ fn the_credit_follows_the_pace_between_two_limits() {
     let now = Instant::now();
     let mut credit = Credit::new(16, LEASE, now);
     let mut drain = |count: usize, look: u32| {
-        for _ in 0..count {
-            credit.hold();
-            credit.settled();
-        }
+        settle(&mut credit, count);
         credit.look(now + LOOK * look);
         credit.limit
     };
@@ -40,10 +45,7 @@ fn a_credit_that_is_drained_at_once_grows_and_does_not_wait_for_a_look() {
     let now = Instant::now();
     let mut credit = Credit::new(16, LEASE, now);
     let mut drain = |count: usize, micros: u64| {
-        for _ in 0..count {
-            credit.hold();
-            credit.settled();
-        }
+        settle(&mut credit, count);
         credit.look(now + Duration::from_micros(micros));
         credit.limit
     };
@@ -70,10 +72,7 @@ fn runs_that_end_together_are_not_taken_for_a_faster_pace() {
     let mut credit = Credit::new(4, LEASE, now);
     for look in 1..100 {
         // Four at once, each for two looks.
-        for _ in 0..(look % 2) * 4 {
-            credit.hold();
-            credit.settled();
-        }
+        settle(&mut credit, (look % 2) as usize * 4);
         credit.look(now + LOOK * look);
         assert!(look < 10 || (18..=24).contains(&credit.limit), "{}", credit.limit);
     }

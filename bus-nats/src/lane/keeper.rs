@@ -47,14 +47,12 @@ impl Lane {
                 () = sleep_until(due), if !rests => {}
             }
             let (busy, now) = (self.busy(), Instant::now());
+            self.leases(|leases| leases.look(now));
             if now >= due {
                 due = now + period;
                 self.look_after(now);
             }
-            self.leases(|leases| {
-                leases.look(now);
-                leases.take_orders(&mut orders, &mut done);
-            });
+            self.leases(|leases| leases.take_orders(&mut orders, &mut done));
             self.remember(&orders);
             for order in orders.drain(..) {
                 self.send(order).await;
@@ -115,7 +113,6 @@ impl Lane {
     fn look_after(&self, now: Instant) {
         let connected = self.shared.is_connected();
         let overdue = self.leases(|leases| {
-            leases.look(now);
             leases.surrender(now);
             leases.renew(now, connected)
         });
