@@ -102,9 +102,10 @@ impl Seen {
 
     fn of_span(&self, delivery: &Delivery, wait: Option<&Wait>) -> Vec<KeyValue> {
         let (envelope, history) = (&**delivery.envelope(), delivery.history());
-        // What an attempt has that ends well. It is made and freed for each, and up to 18 of them glibc's
-        // allocator keeps at hand.
-        let mut attributes = Vec::with_capacity(self.common.len() + 13);
+        // As many as an attempt has that ends well: beyond 17 glibc's allocator takes its slow way.
+        let place = delivery.place().map_or(0, |place| 2 + usize::from(place.log.is_some()));
+        let few = usize::from(wait.is_some()) + usize::from(history.redrives > 0);
+        let mut attributes = Vec::with_capacity(self.common.len() + 4 + OF_EVENT + place + few + 1);
         attributes.extend_from_slice(&self.common);
         attributes.extend([
             self.handler.clone(),
@@ -132,6 +133,9 @@ impl Seen {
         attributes
     }
 }
+
+/// Attributes of an event.
+pub(super) const OF_EVENT: usize = 4;
 
 /// What an event is, of spans about it.
 pub(super) fn of_event(envelope: &Envelope, attributes: &mut Vec<KeyValue>) {
@@ -171,17 +175,17 @@ impl Wait {
 }
 
 fn links(delivery: &Delivery) -> Vec<Link> {
-    let (trace, mut links) = (&delivery.envelope().trace, Vec::with_capacity(2));
-    if let Some(hop) = &trace.hop {
-        links.push(link(hop.parent, hop.state.as_deref(), l::CREATION));
-    }
-    if let Some(previous) = delivery.history().previous {
-        links.push(link(previous, None, l::PREVIOUS));
-    }
+    let (trace, previous) = (&delivery.envelope().trace, delivery.history().previous);
     let apart = span_of(&trace.hop) != span_of(&trace.origin);
-    if let Some(origin) = trace.origin.as_ref().filter(|_| apart) {
-        links.push(link(origin.parent, origin.state.as_deref(), l::ORIGIN));
-    }
+    let origin = trace.origin.as_ref().filter(|_| apart);
+    let of = |to: &TraceContext, meaning| link(to.parent, to.state.as_deref(), meaning);
+    let to = [
+        trace.hop.as_ref().map(|hop| of(hop, l::CREATION)),
+        previous.map(|previous| link(previous, None, l::PREVIOUS)),
+        origin.map(|origin| of(origin, l::ORIGIN)),
+    ];
+    let mut links = Vec::with_capacity(to.iter().flatten().count());
+    links.extend(to.into_iter().flatten());
     links
 }
 

@@ -13,7 +13,7 @@ use super::carry::Carried;
 use super::context::{baggage_of, leaves, written};
 use super::names::{attribute as a, kind, operation};
 use super::naming::name;
-use super::process::of_event;
+use super::process::{OF_EVENT, of_event};
 use crate::envelope::{Envelope, TraceContext};
 use crate::subject::Template;
 
@@ -78,7 +78,7 @@ impl Live {
     }
 
     fn of_publish(&self, envelope: &Envelope, template: Template) -> Vec<KeyValue> {
-        let mut attributes = Vec::with_capacity(12);
+        let mut attributes = Vec::with_capacity(self.common.len() + 5 + OF_EVENT);
         attributes.extend_from_slice(&self.common);
         attributes.extend([
             KeyValue::new(a::OPERATION, operation::PUBLISH),
