@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::contestants::{ours, raw};
 use crate::goal::Goal;
 use crate::{machine, numbered};
+use benches::event::{STREAM, SUBJECT};
 
 /// How many consumers are made at once, as by the bus.
 const JOINS: usize = 16;
@@ -71,22 +72,23 @@ pub(crate) async fn run(work: &Work, url: &str) -> Result<Said> {
     let started_kib = machine::memory("VmRSS")?;
     goal.reached().await?;
     let peak_kib = machine::memory("VmHWM")?;
-    let first = goal.first().context("no event was handled")?;
-    let first_ms = first.duration_since(begun).as_secs_f64() * 1000.0;
     running.stop().await;
-    // Of a single event there is no rate.
-    let rate = goal.rate().ok().filter(|rate| rate.is_finite()).unwrap_or_default();
+    let (first_ms, rate) = (first_ms(&goal, begun)?, rate(&goal));
     Ok(Said { start_ms, first_ms, before_kib, started_kib, peak_kib, rate })
 }
 
-/// The same by a loop for each subject. The first event is not looked at.
+/// The same by a loop for each subject.
 pub(crate) async fn by_loops(work: &Work, url: &str) -> Result<Said> {
-    let context = jetstream::new(async_nats::connect(url).await?);
-    let (goal, context) = (Goal::of(work.events), &context);
+    let client = async_nats::connect(url).await?;
+    let context = &jetstream::new(client.clone());
+    let goal = Goal::of(work.events);
     let (before_kib, begun) = (machine::memory("VmRSS")?, Instant::now());
-    let joins = stream::iter(0..work.handlers).map(async |number| {
-        let (subject, name) = (numbered::subject(number), format!("loop-{number}"));
-        raw::messages_of(context, numbered::STREAM, &subject, &name).await
+    let subjects = match work.handlers {
+        0 => vec![(STREAM, SUBJECT.to_owned(), "worker_handle".to_owned())],
+        count => (0..count).map(numbered_loop).collect(),
+    };
+    let joins = stream::iter(subjects).map(async |(stream, subject, name)| {
+        raw::messages_of(context, stream, &subject, &name).await
     });
     let joined: Vec<_> = joins.buffered(JOINS).try_collect().await?;
     let start_ms = begun.elapsed().as_secs_f64() * 1000.0;
@@ -97,8 +99,28 @@ pub(crate) async fn by_loops(work: &Work, url: &str) -> Result<Said> {
         loops.spawn(async move { raw::handle(messages, &goal).await });
     }
     goal.reached().await?;
+    // The one that saw the last event ends, with its ack on the way.
+    loops.join_next().await.context("no loop")???;
+    client.flush().await?;
     let peak_kib = machine::memory("VmHWM")?;
-    Ok(Said { start_ms, first_ms: 0.0, before_kib, started_kib, peak_kib, rate: goal.rate()? })
+    let (first_ms, rate) = (first_ms(&goal, begun)?, rate(&goal));
+    Ok(Said { start_ms, first_ms, before_kib, started_kib, peak_kib, rate })
+}
+
+/// The stream of one loop of many, its subject, and its consumer.
+fn numbered_loop(number: usize) -> (&'static str, String, String) {
+    (numbered::STREAM, numbered::subject(number), format!("loop-{number}"))
+}
+
+/// When the first was handled.
+fn first_ms(goal: &Goal, begun: Instant) -> Result<f64> {
+    let first = goal.first().context("no event was handled")?;
+    Ok(first.duration_since(begun).as_secs_f64() * 1000.0)
+}
+
+/// Of a single event there is none.
+fn rate(goal: &Goal) -> f64 {
+    goal.rate().ok().filter(|rate| rate.is_finite()).unwrap_or_default()
 }
 
 /// Lets a process of this program do it.

@@ -21,6 +21,12 @@ pub trait Operator: Send + Sync {
     /// How far a group is behind.
     async fn lag(&self, group: &GroupName) -> Result<Lag, OperatorError>;
 
+    /// How many events of a group are not done, for who asks no more: a transport that has to look
+    /// for the oldest one in a long log answers this without.
+    async fn behind(&self, group: &GroupName) -> Result<u64, OperatorError> {
+        Ok(self.lag(group).await?.behind())
+    }
+
     /// Some of the dead letters, oldest first.
     async fn page(&self, page: &Page) -> Result<Letters, OperatorError>;
 

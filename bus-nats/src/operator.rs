@@ -9,6 +9,7 @@ use bus_core::envelope::TraceContext;
 use bus_core::operator::{DeadLetter, DeadLetterId, Lag, Letters, Operator, OperatorError, Page};
 use bus_core::transport::{GroupName, Plan, TransportError};
 use futures_util::TryStreamExt;
+use tokio::try_join;
 
 use crate::dead_letter;
 use crate::headers::stamp::Stamp;
@@ -20,6 +21,10 @@ use crate::transport::{NatsTransport, Shared};
 impl Operator for NatsTransport {
     async fn lag(&self, group: &GroupName) -> Result<Lag, OperatorError> {
         self.ask(lag(self.shared(), group)).await
+    }
+
+    async fn behind(&self, group: &GroupName) -> Result<u64, OperatorError> {
+        self.ask(async { Ok(counts(self.shared(), group).await?.lag.behind()) }).await
     }
 
     async fn page(&self, page: &Page) -> Result<Letters, OperatorError> {
@@ -55,26 +60,45 @@ impl NatsTransport {
 }
 
 async fn lag(shared: &Shared, group: &GroupName) -> Result<Lag, OperatorError> {
+    let Counts { mut lag, events, copies } = counts(shared, group).await?;
+    for info in [&events, &copies] {
+        lag.oldest = lag.oldest.max(oldest(shared, info).await?);
+    }
+    if lag.delayed > 0 {
+        lag.oldest = lag.oldest.max(first(shared, own::COPIES, &later(group), 1).await?);
+    }
+    Ok(lag)
+}
+
+/// What the server has counted already: all of the lag but the oldest event's age.
+struct Counts {
+    lag: Lag,
+    events: Info,
+    copies: Info,
+}
+
+async fn counts(shared: &Shared, group: &GroupName) -> Result<Counts, OperatorError> {
     let none = || OperatorError::NoGroup { group: group.clone() };
     let info = async |stream: &str| {
         consumer::info(&shared.context, stream, group).await.map_err(unavailable)?.ok_or_else(none)
     };
     let copies = info(own::COPIES).await?;
     let stream = copies.config.metadata.get(consumer::EVENTS).ok_or_else(none)?;
-    let events = info(stream).await?;
+    let later = later(group);
+    let (events, delayed) = try_join!(info(stream), delayed(shared, &later))?;
     let mut lag = Lag::default();
+    lag.delayed = delayed;
     for info in [&events, &copies] {
         lag.waiting += info.num_pending;
         lag.in_flight += info.num_ack_pending as u64;
         lag.redelivered += info.num_redelivered as u64;
-        lag.oldest = lag.oldest.max(oldest(shared, info).await?);
     }
-    let later = own::later(&format!("{group}.>"));
-    lag.delayed = delayed(shared, &later).await?;
-    if lag.delayed > 0 {
-        lag.oldest = lag.oldest.max(first(shared, own::COPIES, &later, 1).await?);
-    }
-    Ok(lag)
+    Ok(Counts { lag, events, copies })
+}
+
+/// Where the copies of a group wait for their time.
+fn later(group: &GroupName) -> String {
+    own::later(&format!("{group}.>"))
 }
 
 /// How many copies wait for their time. The server lists them to count them.

@@ -11,20 +11,21 @@ const WAITING: [u64; 4] = [1, 10_000, 100_000, 1_000_000];
 
 pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let rounds = if effort.quick { 1 } else { 3 };
-    let mut said: [Vec<Said>; 4] = Default::default();
-    for (said, events) in said.iter_mut().zip(WAITING) {
+    let (mut said, mut raw): ([Vec<Said>; 4], [Vec<Said>; 4]) = Default::default();
+    for (which, events) in WAITING.into_iter().enumerate() {
         let ground = Ground::new().await?;
         ground.fill(events).await?;
         for _ in 0..rounds {
-            said.push(process(&ground.url, 0, events, false).await?);
+            said[which].push(process(&ground.url, 0, events, false).await?);
             ground.settled("worker_handle").await?;
+            // Between them it would say no more.
+            if [0, 3].contains(&which) {
+                raw[which].push(process(&ground.url, 0, events, true).await?);
+                ground.settled("worker_handle").await?;
+            }
         }
     }
-    let of = |which: usize, value: fn(&Said) -> f64| {
-        let mut samples = Samples::default();
-        said[which].iter().for_each(|said| samples.push(value(said)));
-        samples
-    };
+    let of = |which: usize, value| samples(&said[which], value);
     let points = |value: fn(&Said) -> f64| {
         (0..4).map(|which| (WAITING[which] as f64, of(which, value).median())).collect()
     };
@@ -35,5 +36,13 @@ pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let takes = takes.demand("MiB", of(3, peak).median(), Bound::AtMost(64.0));
     let starts = Figure::new("backlog_first", "ms to the first of 1 M events", &of(3, first));
     let starts = starts.against("1 event waiting", &of(0, first)).series(points(first));
+    let starts = starts.against("raw, 1 M", &samples(&raw[3], first));
+    let starts = starts.against("raw, 1 event", &samples(&raw[0], first));
     Ok(vec![takes, starts.of("1 event waiting", Bound::AtMost(2.0))])
+}
+
+fn samples(said: &[Said], value: fn(&Said) -> f64) -> Samples {
+    let mut samples = Samples::default();
+    said.iter().for_each(|said| samples.push(value(said)));
+    samples
 }

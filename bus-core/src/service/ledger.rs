@@ -30,7 +30,7 @@ impl Served {
         transport: Arc<dyn Transport>,
     ) -> Self {
         let waiting = match transport.operator() {
-            Some(operator) => operator.lag(&group.name).await.ok().map(|lag| lag.behind()),
+            Some(operator) => operator.behind(&group.name).await.ok(),
             None => None,
         };
         Self {

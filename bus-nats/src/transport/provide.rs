@@ -109,6 +109,8 @@ impl Shared {
             }
         }
         self.own_streams(&self.context).await?;
+        // Those who join need not ask again; it may have been set before.
+        let _ = self.own.set(());
         survey.groups = operator::groups(self, plan).await?;
         Ok(survey)
     }

@@ -81,6 +81,8 @@ found! {
         a_dead_letter_is_kept_whole, the_oldest_dead_letters_are_listed_first;
     unlimited_lists_are_found: ListsWithoutLimit by the_oldest_dead_letters_are_listed_first;
     redrives_to_all_are_found: RedrivesToAll by a_redrive_reaches_the_failed_group_only;
+    what_is_delayed_is_not_done:
+        ForgetsWhatIsDelayed by the_lag_counts_what_waits_for_its_next_attempt;
     a_purge_that_redrives_is_found: PurgesByRedrive by a_purged_record_is_gone_for_good;
     pages_that_overlap_are_found: ReadsTheFirstPageAgain by dead_letters_are_read_page_by_page;
     what_is_not_shown_is_found: ShowsNoPayload by one_dead_letter_is_found_by_its_id;

@@ -29,6 +29,8 @@ pub(crate) enum Sabotage {
     ForgetsAttempts,
     ForgetsFirstFailure,
     ForgetsSpans,
+    /// What waits for its next attempt counts as done.
+    ForgetsWhatIsDelayed,
     ForgetsWhatWaits,
     GoesOnAfterStop,
     IgnoresBegin,
@@ -147,6 +149,12 @@ impl Transport for Broken {
 impl Operator for Broken {
     async fn lag(&self, group: &GroupName) -> Result<Lag, OperatorError> {
         self.memory.lag(group).await
+    }
+
+    async fn behind(&self, group: &GroupName) -> Result<u64, OperatorError> {
+        let lag = self.memory.lag(group).await?;
+        let forgets = self.sabotage == Sabotage::ForgetsWhatIsDelayed;
+        Ok(lag.behind() - if forgets { lag.delayed } else { 0 })
     }
 
     async fn page(&self, page: &Page) -> Result<Letters, OperatorError> {
