@@ -29,6 +29,8 @@ pub(super) struct Table {
 pub(super) struct Holder {
     table: Arc<Table>,
     worker: Option<Box<Worker>>,
+    /// Which time it was that it was laid down here.
+    laid: u64,
 }
 
 impl Table {
@@ -44,7 +46,7 @@ impl Table {
     /// The worker, if it lies there.
     pub(super) fn hold(self: &Arc<Self>) -> Option<Holder> {
         let worker = Some(self.worker().take()?);
-        Some(Holder { table: Arc::clone(self), worker })
+        Some(Holder { table: Arc::clone(self), worker, laid: 0 })
     }
 
     /// Waits until one run has lasted from one look to the next, and takes the worker from it. By the clock
@@ -58,7 +60,7 @@ impl Table {
             let changed = std::mem::replace(&mut seen, laid) != laid;
             pause = if changed { LOOK } else { REST };
             if !changed && let Some(worker) = worker.take() {
-                return Holder { table: Arc::clone(self), worker: Some(worker) };
+                return Holder { table: Arc::clone(self), worker: Some(worker), laid: 0 };
             }
         }
     }
@@ -74,10 +76,11 @@ impl Table {
         }
     }
 
-    fn put(&self, worker: Box<Worker>) {
+    /// Says which time it is.
+    fn put(&self, worker: Box<Worker>) -> u64 {
         let mut place = self.worker();
         *place = Some(worker);
-        self.laid.fetch_add(1, Ordering::Relaxed);
+        self.laid.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     fn worker(&self) -> MutexGuard<'_, Option<Box<Worker>>> {
@@ -95,13 +98,17 @@ impl Holder {
     /// While it runs something.
     pub(super) fn lay_down(&mut self) {
         if let Some(worker) = self.worker.take() {
-            self.table.put(worker);
+            self.laid = self.table.put(worker);
         }
     }
 
-    /// Whether nobody else went on with it.
+    /// Whether nobody else went on with it. Whoever did may have laid it down again, for a run of its
+    /// own: it is not ours then.
     pub(super) fn pick_up(&mut self) -> bool {
-        self.worker = self.table.worker().take();
+        let mut place = self.table.worker();
+        if self.table.laid.load(Ordering::Relaxed) == self.laid {
+            self.worker = place.take();
+        }
         self.worker.is_some()
     }
 }
