@@ -2,17 +2,19 @@
 //! transports.
 //!
 //! It has groups with competing workers, leases that expire, redelivery, delays, dead letters, a
-//! duplicate window, events that wait for their time, and a bounded backlog. It keeps nothing when the process ends.
+//! duplicate window, events that wait for their time, and a bounded backlog. It keeps nothing when the
+//! process ends.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use tokio::time::timeout_at;
 
 use crate::answer::Answer;
-use crate::clock::{Clock, after};
+use crate::clock::Clock;
 use crate::envelope::{Envelope, EventId};
 use crate::operator::Operator;
 use crate::publish::Bus;
@@ -23,8 +25,8 @@ use crate::transport::{
 pub use self::config::MemoryConfig;
 
 use self::broker::{Broker, Refusal};
-use self::queue::Ticket;
 use self::subscription::Subscription;
+use self::turn::Turn;
 use self::window::Marks;
 
 mod broker;
@@ -46,6 +48,7 @@ mod routes;
 #[cfg(feature = "testing")]
 mod spy;
 mod subscription;
+mod turn;
 mod window;
 
 /// The in-process broker. Clones are the same one.
@@ -112,7 +115,7 @@ impl Memory {
     /// For test support, which reads and disturbs.
     #[cfg(feature = "testing")]
     pub(crate) fn broker<T>(&self, look: impl FnOnce(&mut Broker) -> T) -> T {
-        look(&mut self.0.lock())
+        self.0.with(look)
     }
 }
 
@@ -130,14 +133,20 @@ impl Bus {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Broker> {
+    /// Asks the broker; what follows for others, who would want the lock, waits until it is free.
+    fn with<T>(&self, ask: impl FnOnce(&mut Broker) -> T) -> T {
         // The broker's own code does not panic while it holds the lock.
         let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
         if broker.later.next().is_some() {
             // Whoever looks, what is due came before.
             broker.store_due(self.clock.elapsed());
         }
-        broker
+        let answer = ask(&mut broker);
+        let (woken, gone) = (mem::take(&mut broker.woken), broker.gone.take());
+        drop(broker);
+        woken.into_iter().for_each(Waker::wake);
+        drop(gone);
+        answer
     }
 
     /// Tells its health where that changes.
@@ -155,7 +164,8 @@ impl Shared {
         due: Option<Duration>,
     ) -> Answer<Result<(), TransportError>> {
         let (mark, envelope) = (self.marks.of(&envelope.id), Arc::new(envelope));
-        let published = self.lock().publish(&envelope, mark, due, self.clock.elapsed(), None);
+        let now = self.clock.elapsed();
+        let published = self.with(|broker| broker.publish(&envelope, mark, due, now, None));
         match published {
             Ok(()) => Answer::now(Ok(())),
             Err(Refusal::Final(error)) => Answer::now(Err(error)),
@@ -164,40 +174,6 @@ impl Shared {
                 Answer::later(Arc::clone(self).publish_in_turn(envelope, due, turn))
             }
         }
-    }
-
-    async fn publish_in_turn(
-        self: Arc<Self>,
-        envelope: Arc<Envelope>,
-        due: Option<Duration>,
-        turn: Turn,
-    ) -> Result<(), TransportError> {
-        let (mark, deadline) = (self.marks.of(&envelope.id), after(self.patience));
-        loop {
-            let now = self.clock.elapsed();
-            let published = self.lock().publish(&envelope, mark, due, now, Some(&turn.ticket));
-            let reason = match published {
-                Ok(()) => return Ok(()),
-                Err(Refusal::Final(error)) => return Err(error),
-                Err(Refusal::Full { reason, .. }) => reason,
-            };
-            if timeout_at(deadline, turn.ticket.turn.notified()).await.is_err() {
-                return Err(TransportError::Full { reason });
-            }
-        }
-    }
-}
-
-/// A place in the queue of publishers, given up when it is dropped.
-struct Turn {
-    shared: Arc<Shared>,
-    ticket: Ticket,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let next = self.shared.lock().queue.leave(&self.ticket);
-        next.iter().for_each(|next| next.notify_one());
     }
 }
 
@@ -218,7 +194,7 @@ impl Transport for Memory {
     }
 
     fn cancel(&self, domain: &str, id: &EventId) -> Answer<Result<bool, TransportError>> {
-        Answer::now(Ok(self.0.lock().cancel(domain, id)))
+        Answer::now(Ok(self.0.with(|broker| broker.cancel(domain, id))))
     }
 
     async fn subscribe(&self, group: Group) -> Result<Box<dyn Deliveries>, TransportError> {
@@ -230,7 +206,7 @@ impl Transport for Memory {
     }
 
     async fn survey(&self, plan: &Plan) -> Result<Survey, TransportError> {
-        Ok(self.0.lock().survey(plan))
+        Ok(self.0.with(|broker| broker.survey(plan)))
     }
 
     fn operator(&self) -> Option<&dyn Operator> {

@@ -1,7 +1,5 @@
 //! A run that blocks its thread for a while, among quick ones that are begun where they were taken.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -42,6 +42,10 @@ pub(crate) struct Broker {
     pub(super) letters: Letters,
     pub(super) queue: Queue,
     pub(crate) recorder: Recorder,
+    /// Whom a call woke: they run where nothing is locked.
+    pub(super) woken: Vec<Waker>,
+    /// What a call pushed out of the log: freed where nothing is locked.
+    pub(super) gone: Option<Entry>,
 }
 
 impl Broker {
@@ -57,6 +61,8 @@ impl Broker {
             later: Later::default(),
             queue: Queue::default(),
             recorder: Recorder::new(),
+            woken: Vec::new(),
+            gone: None,
             runs_end,
             config,
         }
@@ -103,9 +109,9 @@ impl Broker {
         self.sequence += 1;
         let entry = Entry::new(self.sequence, envelope, now);
         for at in self.routes.of(&envelope.subject) {
-            self.groups[at].push(entry.clone());
+            self.groups[at].push(entry.clone(), &mut self.woken);
         }
-        self.log.keep(entry);
+        self.gone = self.log.keep(entry);
     }
 
     fn no_room(&self, envelope: &Envelope, ticket: Option<&Ticket>) -> Option<String> {
@@ -156,7 +162,7 @@ impl Broker {
         };
         for entry in self.log.iter().filter(wanted) {
             if group.filter.matches(&entry.envelope.subject) {
-                members.push(entry.clone());
+                members.push(entry.clone(), &mut self.woken);
             }
         }
         let at = self.groups.len();
@@ -164,6 +170,11 @@ impl Broker {
         self.names.insert(group.name.clone(), at);
         self.groups.push(members);
         Ok(at)
+    }
+
+    pub(super) fn leave(&mut self, group: usize, member: u64) {
+        self.groups[group].leave(member, &mut self.woken);
+        self.recorder.changed();
     }
 
     pub(super) fn next(&mut self, group: usize, member: u64, now: Duration, waker: &Waker) -> Next {
@@ -188,7 +199,7 @@ impl Broker {
     }
 
     pub(super) fn abandon(&mut self, group: usize, token: u64, now: Duration) {
-        self.groups[group].abandon(token, now);
+        self.groups[group].abandon(token, now, &mut self.woken);
         self.recorder.changed();
     }
 
@@ -203,12 +214,12 @@ impl Broker {
         let id = members.held(token).map(|entry| entry.envelope.id.clone());
         let id = id.ok_or(SettleError::Expired)?;
         if self.recorder.loses_answer(&members.name, &id) {
-            members.abandon(token, now);
+            members.abandon(token, now, &mut self.woken);
             let reason = "the worker crashed before its answer, as the test asked for".to_owned();
             return Err(SettleError::Unavailable { reason });
         }
         if matches!(settlement, Settlement::DeadLetter { .. }) && self.letters.is_full() {
-            members.abandon(token, now);
+            members.abandon(token, now, &mut self.woken);
             let reason = format!("{} are kept already", self.config.dead_letters);
             return Err(SettleError::NotStored { reason });
         }
@@ -216,9 +227,9 @@ impl Broker {
         let entry = members.take(token).ok_or(SettleError::Expired)?;
         match settlement {
             Settlement::Ack => {}
-            Settlement::Release => members.push_again(entry),
+            Settlement::Release => members.push_again(entry, &mut self.woken),
             Settlement::Retry { after, failed } => {
-                members.retry(entry, now.saturating_add(after), &failed);
+                members.retry(entry, now.saturating_add(after), &failed, &mut self.woken);
             }
             Settlement::DeadLetter { reason, failed } => {
                 self.letters.bury(group, &members.name, entry, reason, failed);

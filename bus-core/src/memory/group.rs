@@ -81,19 +81,20 @@ impl Members {
         self.fresh.len() + self.again.len() + self.delayed.len() + self.held.len()
     }
 
-    pub(super) fn push(&mut self, entry: Entry) {
+    pub(super) fn push(&mut self, entry: Entry, woken: &mut Vec<Waker>) {
         self.fresh.push_back(entry);
-        self.wake();
+        self.wake(woken);
     }
 
-    pub(super) fn push_again(&mut self, entry: Entry) {
+    pub(super) fn push_again(&mut self, entry: Entry, woken: &mut Vec<Waker>) {
         self.again.push_back(entry);
-        self.wake();
+        self.wake(woken);
     }
 
-    /// All waiting members look again; those that find nothing go back to sleep.
-    pub(super) fn wake(&mut self) {
-        self.wakers.drain(..).for_each(|(_, waker)| waker.wake());
+    /// All waiting members look again; those that find nothing go back to sleep. They are `woken`
+    /// where nothing is locked.
+    pub(super) fn wake(&mut self, woken: &mut Vec<Waker>) {
+        woken.extend(self.wakers.drain(..).map(|(_, waker)| waker));
     }
 
     /// A member joins: its number.
@@ -103,11 +104,11 @@ impl Members {
         self.joined
     }
 
-    pub(super) fn leave(&mut self, member: u64) {
+    pub(super) fn leave(&mut self, member: u64, woken: &mut Vec<Waker>) {
         self.count -= 1;
         self.wakers.retain(|(other, _)| *other != member);
         // What it was woken for is for others now.
-        self.wake();
+        self.wake(woken);
     }
 
     pub(super) fn next(&mut self, member: u64, now: Duration, waker: &Waker) -> Next {
@@ -143,7 +144,7 @@ impl Members {
     }
 
     /// Nobody renews it any more.
-    pub(super) fn abandon(&mut self, token: u64, now: Duration) {
+    pub(super) fn abandon(&mut self, token: u64, now: Duration, woken: &mut Vec<Waker>) {
         let end = now.saturating_add(self.lease);
         let abandoned = self.held.change(token, |held| {
             held.deadline = Some(held.deadline.map_or(end, |deadline| deadline.min(end)));
@@ -151,7 +152,7 @@ impl Members {
         });
         if abandoned {
             // Members that wait have to learn of the new deadline.
-            self.wake();
+            self.wake(woken);
         }
     }
 
@@ -165,7 +166,13 @@ impl Members {
         self.held.get(token)
     }
 
-    pub(super) fn retry(&mut self, mut entry: Entry, due: Duration, failed: &Failed) {
+    pub(super) fn retry(
+        &mut self,
+        mut entry: Entry,
+        due: Duration,
+        failed: &Failed,
+        woken: &mut Vec<Waker>,
+    ) {
         entry.history.attempts = failed.attempt;
         entry.history.first_failure.get_or_insert(failed.first);
         entry.history.previous = failed.span.or(entry.history.previous);
@@ -174,7 +181,7 @@ impl Members {
         self.tokens += 1;
         self.delayed.insert((due.min(FOREVER), token), entry);
         // Members that wait have to learn of the new time.
-        self.wake();
+        self.wake(woken);
     }
 
     pub(super) fn lag(&self, now: Duration) -> Lag {

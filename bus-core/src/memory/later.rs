@@ -76,7 +76,7 @@ impl Broker {
         self.later.insert(due, envelope);
         for at in self.routes.of(&envelope.subject) {
             // Members that wait have to learn of the new time.
-            self.groups[at].wake();
+            self.groups[at].wake(&mut self.woken);
         }
         Ok(())
     }

@@ -20,14 +20,20 @@ impl Log {
         Self { entries: VecDeque::new(), bytes: 0, most, most_bytes }
     }
 
-    pub(super) fn keep(&mut self, entry: Entry) {
+    /// What goes for it is to be freed where nothing is locked; more than one goes only where they
+    /// are smaller.
+    #[must_use]
+    pub(super) fn keep(&mut self, entry: Entry) -> Option<Entry> {
         self.bytes += entry.envelope.size();
         self.entries.push_back(entry);
+        let mut gone = None;
         while self.entries.len() > self.most || self.bytes > self.most_bytes {
-            let Some(oldest) = self.entries.pop_front() else { return };
+            let Some(oldest) = self.entries.pop_front() else { break };
             self.bytes -= oldest.envelope.size();
             debug!(id = %oldest.envelope.id, "not kept any longer for groups that do not exist yet");
+            gone = Some(oldest);
         }
+        gone
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {

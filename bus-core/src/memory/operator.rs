@@ -14,16 +14,17 @@ use crate::transport::{GroupName, Health, Plan, Survey};
 #[async_trait]
 impl Operator for Memory {
     async fn lag(&self, group: &GroupName) -> Result<Lag, OperatorError> {
-        let lag = self.0.lock().lag(group, self.0.clock.elapsed());
+        let now = self.0.clock.elapsed();
+        let lag = self.0.with(|broker| broker.lag(group, now));
         lag.ok_or_else(|| OperatorError::NoGroup { group: group.clone() })
     }
 
     async fn page(&self, page: &Page) -> Result<Letters, OperatorError> {
-        Ok(self.0.lock().letters.page(page))
+        Ok(self.0.with(|broker| broker.letters.page(page)))
     }
 
     async fn dead_letter(&self, id: &DeadLetterId) -> Result<DeadLetter, OperatorError> {
-        self.0.lock().letters.get(id).cloned().ok_or_else(|| none(id))
+        self.0.with(|broker| broker.letters.get(id).cloned()).ok_or_else(|| none(id))
     }
 
     async fn redrive(
@@ -31,12 +32,12 @@ impl Operator for Memory {
         id: &DeadLetterId,
         hop: Option<&TraceContext>,
     ) -> Result<(), OperatorError> {
-        let redriven = self.0.lock().redrive(id, hop);
+        let redriven = self.0.with(|broker| broker.redrive(id, hop));
         self.room_for_letters(redriven, id)
     }
 
     async fn purge(&self, id: &DeadLetterId) -> Result<(), OperatorError> {
-        let purged = self.0.lock().letters.take(id).is_some();
+        let purged = self.0.with(|broker| broker.letters.take(id)).is_some();
         self.room_for_letters(purged, id)
     }
 }
@@ -86,7 +87,7 @@ impl Broker {
             let origin = trace.origin.take().or(before);
             trace.origin = origin.or_else(|| Some(hop.clone()));
         }
-        self.groups[group].push_again(entry);
+        self.groups[group].push_again(entry, &mut self.woken);
         true
     }
 }

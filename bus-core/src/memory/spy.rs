@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::broker::Broker;
 use super::entry::Entry;
-use super::group::Members;
 use crate::envelope::Envelope;
 use crate::transport::GroupName;
 
@@ -26,7 +25,7 @@ impl Broker {
 
     /// After a manual clock was moved, all members look again.
     pub(crate) fn wake_all(&mut self) {
-        self.groups.iter_mut().for_each(Members::wake);
+        self.groups.iter_mut().for_each(|group| group.wake(&mut self.woken));
     }
 
     /// The names of all groups, sorted.
@@ -38,7 +37,8 @@ impl Broker {
     pub(crate) fn deliver(&mut self, group: &GroupName, envelope: &Arc<Envelope>, now: Duration) {
         if let Some(at) = self.names.get(group) {
             self.sequence += 1;
-            self.groups[*at].push(Entry::new(self.sequence, envelope, now));
+            let entry = Entry::new(self.sequence, envelope, now);
+            self.groups[*at].push(entry, &mut self.woken);
         }
     }
 }

@@ -42,10 +42,11 @@ impl Lane {
 impl Subscription {
     pub(super) fn join(shared: &Arc<Shared>, group: &Group) -> Result<Self, TransportError> {
         let (now, wall) = (shared.clock.elapsed(), shared.clock.wall());
-        let mut broker = shared.lock();
-        let group = broker.join(group, |stored| wall - now.saturating_sub(stored))?;
-        let member = broker.groups[group].join();
-        drop(broker);
+        let stored = |stored| wall - now.saturating_sub(stored);
+        let (group, member) = shared.with(|broker| {
+            let group = broker.join(group, stored)?;
+            Ok((group, broker.groups[group].join()))
+        })?;
         let lane = Lane { shared: Arc::clone(shared), group };
         Ok(Self { lane: Arc::new(lane), member, timer: None, stopped: false })
     }
@@ -58,7 +59,8 @@ impl Deliveries for Subscription {
         }
         let Lane { shared, group } = &*self.lane;
         loop {
-            let next = shared.lock().next(*group, self.member, shared.clock.elapsed(), cx.waker());
+            let now = shared.clock.elapsed();
+            let next = shared.with(|broker| broker.next(*group, self.member, now, cx.waker()));
             let due = match next {
                 Next::Delivery(yielded) => return Poll::Ready(Some(self.lane.delivery(yielded))),
                 Next::Wait { due } => due,
@@ -83,24 +85,21 @@ impl Deliveries for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut broker = self.lane.shared.lock();
-        broker.groups[self.lane.group].leave(self.member);
-        broker.recorder.changed();
+        self.lane.shared.with(|broker| broker.leave(self.lane.group, self.member));
     }
 }
 
 impl Settle for Lane {
     fn begin(&self, token: u64) -> Answer<Result<(), SettleError>> {
         let now = self.shared.clock.elapsed();
-        Answer::now(self.shared.lock().begin(self.group, token, now))
+        Answer::now(self.shared.with(|broker| broker.begin(self.group, token, now)))
     }
 
     fn settle(&self, token: u64, settlement: Settlement) -> Answer<Result<(), SettleError>> {
         let now = self.shared.clock.elapsed();
-        let (settled, next) = {
-            let mut broker = self.shared.lock();
+        let (settled, next) = self.shared.with(|broker| {
             (broker.settle(self.group, token, settlement, now), broker.queue.first(self.group))
-        };
+        });
         next.inspect(|next| next.notify_one());
         if let Err(SettleError::NotStored { reason }) = &settled {
             let reason = format!("dead letters can not be stored: {reason}");
@@ -111,6 +110,6 @@ impl Settle for Lane {
 
     fn abandon(&self, token: u64) {
         let now = self.shared.clock.elapsed();
-        self.shared.lock().abandon(self.group, token, now);
+        self.shared.with(|broker| broker.abandon(self.group, token, now));
     }
 }

@@ -64,6 +64,10 @@ impl Worker {
         } else if let Some(holder) = table.hold() {
             stop.run_until_cancelled(taking.clone().take(holder)).await;
         }
+        if !stop.is_cancelled() {
+            // Nothing ends it but a stop; were it to end all the same, it would not be in silence.
+            probe.died(&alarm.group);
+        }
         let mut worker = table.end().await;
         let report = worker.drain(&taking.tasks, &taking.halt, grace).await;
         alarm.disarm();
