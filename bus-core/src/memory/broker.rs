@@ -45,7 +45,7 @@ pub(crate) struct Broker {
     /// Whom a call woke: they run where nothing is locked.
     pub(super) woken: Vec<Waker>,
     /// What a call pushed out of the log: freed where nothing is locked.
-    pub(super) gone: Option<Entry>,
+    pub(super) gone: Option<Arc<Envelope>>,
 }
 
 impl Broker {

@@ -1,10 +1,12 @@
 //! What is kept for groups that do not exist yet.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tracing::debug;
 
 use super::entry::Entry;
+use crate::envelope::Envelope;
 
 /// The latest events, up to a number and to a number of bytes.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl Log {
     /// What goes for it is to be freed where nothing is locked; more than one goes only where they
     /// are smaller.
     #[must_use]
-    pub(super) fn keep(&mut self, entry: Entry) -> Option<Entry> {
+    pub(super) fn keep(&mut self, entry: Entry) -> Option<Arc<Envelope>> {
         self.bytes += entry.envelope.size();
         self.entries.push_back(entry);
         let mut gone = None;
@@ -31,7 +33,7 @@ impl Log {
             let Some(oldest) = self.entries.pop_front() else { break };
             self.bytes -= oldest.envelope.size();
             debug!(id = %oldest.envelope.id, "not kept any longer for groups that do not exist yet");
-            gone = Some(oldest);
+            gone = Some(oldest.envelope);
         }
         gone
     }
