@@ -53,6 +53,12 @@ impl Samples {
     }
 }
 
+impl FromIterator<f64> for Samples {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
 /// Lets each run once in every round, another one first each time.
 pub(crate) async fn rounds(
     ground: &Ground,

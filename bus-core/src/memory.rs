@@ -7,7 +7,6 @@
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -50,6 +49,7 @@ mod spy;
 mod subscription;
 mod turn;
 mod window;
+mod woken;
 
 /// The in-process broker. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -144,7 +144,7 @@ impl Shared {
         let answer = ask(&mut broker);
         let (woken, gone) = (mem::take(&mut broker.woken), broker.gone.take());
         drop(broker);
-        woken.into_iter().for_each(Waker::wake);
+        woken.wake();
         drop(gone);
         answer
     }

@@ -25,7 +25,8 @@ pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
             }
         }
     }
-    let of = |which: usize, value| samples(&said[which], value);
+    let of =
+        |which: usize, value: fn(&Said) -> f64| said[which].iter().map(value).collect::<Samples>();
     let points = |value: fn(&Said) -> f64| {
         (0..4).map(|which| (WAITING[which] as f64, of(which, value).median())).collect()
     };
@@ -36,13 +37,7 @@ pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let takes = takes.demand("MiB", of(3, peak).median(), Bound::AtMost(64.0));
     let starts = Figure::new("backlog_first", "ms to the first of 1 M events", &of(3, first));
     let starts = starts.against("1 event waiting", &of(0, first)).series(points(first));
-    let starts = starts.against("raw, 1 M", &samples(&raw[3], first));
-    let starts = starts.against("raw, 1 event", &samples(&raw[0], first));
+    let starts = starts.against("raw, 1 M", &raw[3].iter().map(first).collect());
+    let starts = starts.against("raw, 1 event", &raw[0].iter().map(first).collect());
     Ok(vec![takes, starts.of("1 event waiting", Bound::AtMost(2.0))])
-}
-
-fn samples(said: &[Said], value: fn(&Said) -> f64) -> Samples {
-    let mut samples = Samples::default();
-    said.iter().for_each(|said| samples.push(value(said)));
-    samples
 }

@@ -24,11 +24,8 @@ pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
         }
         loops.push(one(COUNTS[3], effort.events, true).await.context("1,000 loops")?.rate);
     }
-    let of = |which: usize, value: fn(&Said) -> f64| {
-        let mut samples = Samples::default();
-        said[which].iter().for_each(|said| samples.push(value(said)));
-        samples
-    };
+    let of =
+        |which: usize, value: fn(&Said) -> f64| said[which].iter().map(value).collect::<Samples>();
     // What one more costs, so that what all share does not count.
     let each = |value: fn(&Said) -> f64, from: usize, to: usize| {
         let more = of(to, value).median() - of(from, value).median();

@@ -15,6 +15,7 @@ use super::log::Log;
 use super::queue::{Queue, Ticket};
 use super::routes::Routes;
 use super::window::{Mark, Window};
+use super::woken::Woken;
 use crate::envelope::Envelope;
 use crate::settle::{SettleError, Settlement};
 use crate::transport::{Group, GroupName, Start, TransportError};
@@ -43,7 +44,7 @@ pub(crate) struct Broker {
     pub(super) queue: Queue,
     pub(crate) recorder: Recorder,
     /// Whom a call woke: they run where nothing is locked.
-    pub(super) woken: Vec<Waker>,
+    pub(super) woken: Woken,
     /// What a call pushed out of the log: freed where nothing is locked.
     pub(super) gone: Option<Arc<Envelope>>,
 }
@@ -61,7 +62,7 @@ impl Broker {
             later: Later::default(),
             queue: Queue::default(),
             recorder: Recorder::new(),
-            woken: Vec::new(),
+            woken: Woken::default(),
             gone: None,
             runs_end,
             config,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::entry::{Entry, Yielded};
 use super::leases::{Held, Leases};
+use super::woken::Woken;
 #[cfg(feature = "testing")]
 use crate::envelope::Envelope;
 use crate::operator::Lag;
@@ -81,19 +82,19 @@ impl Members {
         self.fresh.len() + self.again.len() + self.delayed.len() + self.held.len()
     }
 
-    pub(super) fn push(&mut self, entry: Entry, woken: &mut Vec<Waker>) {
+    pub(super) fn push(&mut self, entry: Entry, woken: &mut Woken) {
         self.fresh.push_back(entry);
         self.wake(woken);
     }
 
-    pub(super) fn push_again(&mut self, entry: Entry, woken: &mut Vec<Waker>) {
+    pub(super) fn push_again(&mut self, entry: Entry, woken: &mut Woken) {
         self.again.push_back(entry);
         self.wake(woken);
     }
 
     /// All waiting members look again; those that find nothing go back to sleep. They are `woken`
     /// where nothing is locked.
-    pub(super) fn wake(&mut self, woken: &mut Vec<Waker>) {
+    pub(super) fn wake(&mut self, woken: &mut Woken) {
         woken.extend(self.wakers.drain(..).map(|(_, waker)| waker));
     }
 
@@ -104,7 +105,7 @@ impl Members {
         self.joined
     }
 
-    pub(super) fn leave(&mut self, member: u64, woken: &mut Vec<Waker>) {
+    pub(super) fn leave(&mut self, member: u64, woken: &mut Woken) {
         self.count -= 1;
         self.wakers.retain(|(other, _)| *other != member);
         // What it was woken for is for others now.
@@ -144,7 +145,7 @@ impl Members {
     }
 
     /// Nobody renews it any more.
-    pub(super) fn abandon(&mut self, token: u64, now: Duration, woken: &mut Vec<Waker>) {
+    pub(super) fn abandon(&mut self, token: u64, now: Duration, woken: &mut Woken) {
         let end = now.saturating_add(self.lease);
         let abandoned = self.held.change(token, |held| {
             held.deadline = Some(held.deadline.map_or(end, |deadline| deadline.min(end)));
@@ -171,7 +172,7 @@ impl Members {
         mut entry: Entry,
         due: Duration,
         failed: &Failed,
-        woken: &mut Vec<Waker>,
+        woken: &mut Woken,
     ) {
         entry.history.attempts = failed.attempt;
         entry.history.first_failure.get_or_insert(failed.first);

@@ -9,7 +9,7 @@ use crate::envelope::Envelope;
 use crate::transport::GroupName;
 
 impl Broker {
-    /// Whether there is something open in any group; see [`Members::any_open`].
+    /// Whether there is something open in any group; see [`Members::any_open`](super::group::Members::any_open).
     pub(crate) fn any_open(&self, later: bool, of: impl Fn(&Envelope) -> bool) -> bool {
         self.groups.iter().any(|group| group.any_open(later, &of))
     }
