@@ -14,9 +14,11 @@ use crate::lease::{Arrival, Kind};
 use crate::refusals::refused;
 use crate::topology::consumer;
 
+use self::silence::Silence;
 use self::trouble::Trouble;
 
 mod reply;
+mod silence;
 mod trouble;
 
 /// How long the server keeps a request. Its end is a sign of life, and the only way to be rid of a
@@ -24,12 +26,10 @@ mod trouble;
 /// comes again after its lease, and not before.
 const EXPIRES: Duration = Duration::from_secs(1);
 
-/// A server that is silent for longer has forgotten.
-const SILENCE: Duration = Duration::from_millis(1600);
-
 /// A server that is only slow, or stood still, sends that much later what it was asked for before; what
-/// nobody listens for comes after its lease.
-const LATE: Duration = Duration::from_secs(10);
+/// nobody listens for comes after its lease. Longer than any silence, so that a request that was given up for
+/// one is listened for until the next one is given up as well.
+const LATE: Duration = Duration::from_secs(30);
 
 /// How long it may take to find out whether a consumer is gone.
 const LOOK: Duration = Duration::from_secs(1);
@@ -52,8 +52,7 @@ pub(crate) struct Pull {
     lost: Option<Instant>,
     /// Another has taken its place; it only takes what still comes.
     old: bool,
-    /// When the server said something last.
-    heard: Instant,
+    silence: Silence,
     /// When to ask again, where that is not at once.
     not_before: Option<Instant>,
 }
@@ -82,7 +81,7 @@ impl Pull {
             server: lane.shared.client().server_info().server_id,
             lost: None,
             old: false,
-            heard: Instant::now(),
+            silence: Silence::new(Instant::now()),
             not_before: None,
             lane,
             kind,
@@ -124,7 +123,8 @@ impl Pull {
             None => return End::Stopped,
         };
         self.give_up(usize::MAX);
-        (self.heard, self.not_before) = (Instant::now(), None);
+        self.silence.asked(Instant::now());
+        self.not_before = None;
         loop {
             let asked = self.ask(&client, &inbox).await;
             let end = match asked {
@@ -167,7 +167,7 @@ impl Pull {
         let (asking, count) = self.lane.leases(|leases| leases.ask(self.kind));
         let Some(count) = count else { return Ok(()) };
         if !asking {
-            self.heard = now;
+            self.silence.asked(now);
         }
         let (next, request) = (self.next.clone(), request(count).into());
         let sending = client.publish_with_reply(next, inbox.clone(), request);
@@ -185,7 +185,7 @@ impl Pull {
             biased;
             () = self.lane.halt.cancelled() => Err(End::Stopped),
             message = messages.next() => {
-                self.heard = Instant::now();
+                self.silence.heard(Instant::now());
                 self.take_all(message.ok_or_else(ended)?, messages)
             }
             changed = self.connections.changed() => {
@@ -195,8 +195,8 @@ impl Pull {
             }
             () = self.lane.room(self.kind) => Ok(()),
             text = refused(&mut self.refusals, &self.next) => Err(End::Broken(text)),
-            () = sleep_until(self.heard + SILENCE), if asking => self.silent(),
-            () = sleep_until(not_before.unwrap_or(self.heard)), if not_before.is_some() => Ok(()),
+            () = sleep_until(self.silence.end()), if asking => self.silent(),
+            () = sleep_until(not_before.unwrap_or_else(Instant::now)), if not_before.is_some() => Ok(()),
         }
     }
 
@@ -206,7 +206,8 @@ impl Pull {
 
     /// Takes what was asked for, and asks for no more; hands it back where the member has stopped.
     async fn leave(&mut self, mut messages: Subscriber) {
-        let (halt, old, least) = (self.lane.halt.clone(), self.old, Instant::now() + SILENCE);
+        let (halt, old, least) =
+            (self.lane.halt.clone(), self.old, Instant::now() + silence::FIRST);
         let late = async {
             if old {
                 halt.run_until_cancelled(sleep(LATE)).await;

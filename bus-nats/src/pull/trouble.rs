@@ -92,10 +92,12 @@ impl Pull {
     /// While there is no connection it is no wonder, and what was asked on many inboxes would be
     /// served on all of them when there is one.
     pub(super) fn silent(&mut self) -> Result<(), End> {
+        let now = Instant::now();
         if !self.lane.shared.is_connected() {
-            self.heard = Instant::now();
+            self.silence.asked(now);
             return Ok(());
         }
+        self.silence.over(now);
         debug!(group = %self.lane.name(), "the server is silent, it is asked anew");
         Err(self.nobody("the server is silent").map_or_else(|end| end, |_| End::Again))
     }

@@ -45,6 +45,7 @@ mod e_tls;
 mod e_upgrade;
 mod echoes;
 mod hang;
+mod late;
 mod memory;
 mod neighbours;
 mod order;

@@ -7,6 +7,7 @@ use std::{io, mem};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Action, Shared, Way};
@@ -58,13 +59,15 @@ impl Pump<'_> {
     async fn read(mut self, mut from: OwnedReadHalf, queue: &Queue) -> io::Result<()> {
         let mut buffer = vec![0; READ];
         let room = Arc::new(Semaphore::new(UNDER_WAY as usize));
-        let mut out = Out { queue, room, due: Instant::now(), batch: Vec::new() };
+        let (due, batch, late) = (Instant::now(), Vec::new(), JoinSet::new());
+        let mut out = Out { queue, room, due, batch, late };
         loop {
             let length = tokio::select! {
                 length = from.read(&mut buffer) => length?,
                 () = queue.closed() => 0,
             };
             if length == 0 {
+                out.late.join_all().await;
                 return Ok(());
             }
             self.splitter.push(&buffer[..length]);
@@ -88,6 +91,8 @@ struct Out<'a> {
     room: Arc<Semaphore>,
     due: Instant,
     batch: Vec<u8>,
+    /// What others overtake.
+    late: JoinSet<()>,
 }
 
 impl Out<'_> {
@@ -101,6 +106,15 @@ impl Out<'_> {
                 self.send().await?;
                 self.due += time;
                 self.batch = frame.into_bytes();
+            }
+            Action::Late(time) => {
+                let (queue, piece) = (self.queue.clone(), self.piece(frame.into_bytes()).await?);
+                while self.late.try_join_next().is_some() {}
+                self.late.spawn(async move {
+                    sleep(time).await;
+                    // Its connection may have ended.
+                    let _ = queue.send(piece).await;
+                });
             }
             Action::CutBefore => self.halt(Piece::Cut).await?,
             Action::CutAfter => {
@@ -125,10 +139,15 @@ impl Out<'_> {
             return Ok(());
         }
         let bytes = mem::take(&mut self.batch);
+        let piece = self.piece(bytes).await?;
+        self.put(piece).await
+    }
+
+    /// Once there is room for it.
+    async fn piece(&self, bytes: Vec<u8>) -> io::Result<Piece> {
         let size = u32::try_from(bytes.len()).map_or(UNDER_WAY, |size| size.min(UNDER_WAY));
         let room = Arc::clone(&self.room).acquire_many_owned(size);
-        let taken = room.await.map_err(io::Error::other)?;
-        self.put(Piece::Bytes(self.due, bytes, taken)).await
+        Ok(Piece::Bytes(self.due, bytes, room.await.map_err(io::Error::other)?))
     }
 
     async fn put(&self, piece: Piece) -> io::Result<()> {

@@ -21,6 +21,8 @@ pub enum Action {
     Drop,
     /// It passes later by this time, and so does what follows.
     Delay(Duration),
+    /// It alone passes later by this time: what follows overtakes it.
+    Late(Duration),
     /// It passes twice.
     Duplicate,
     /// One bit of its payload is turned.

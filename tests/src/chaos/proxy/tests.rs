@@ -80,6 +80,7 @@ async fn what_a_rule_says_is_done_to_its_frames_and_to_no_other() {
         (When::to_client().payload("two"), Action::CutBefore, "one", 1),
         (all().is(|frame| frame.text() == "two"), Action::CutAfter, "one two", 1),
         (all().nth(1), Action::Delay(50 * MILLISECOND), "one two three PING", 1),
+        (all().nth(1), Action::Late(50 * MILLISECOND), "two three PING one", 1),
     ];
     for (when, action, expected, count) in done {
         let (back, counted) = after(when, action).await;
