@@ -51,6 +51,18 @@ async fn one_flow_does_not_wait_for_another_and_does_not_end_its_leases() {
     assert_eq!(gate.0.1.load(Ordering::SeqCst), 1, "the other flow's run is not run again");
 }
 
+/// A member that looks while the clock is moved either sees the new time, or is woken to look again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_moved_while_a_member_looks_is_seen() {
+    for round in 0..500 {
+        let test = TestBus::seeded(round);
+        let service = Service::new("s", test.bus()).on("flaky", flaky);
+        test.start(service.tune("flaky", |o| o.retry(Retry::fixed(HOUR)))).await.unwrap();
+        let finished = timeout(Duration::from_secs(20), test.publish(&Part).finished()).await;
+        assert!(finished.is_ok(), "round {round}: {:?}", test.history());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn children_are_waited_for_also_where_the_story_began_elsewhere() {
     let (test, gate) = (TestBus::new(), Gate::default());

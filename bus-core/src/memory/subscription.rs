@@ -59,8 +59,11 @@ impl Deliveries for Subscription {
         }
         let Lane { shared, group } = &*self.lane;
         loop {
-            let now = shared.clock.elapsed();
-            let next = shared.with(|broker| broker.next(*group, self.member, now, cx.waker()));
+            // Under the lock: whoever moves the clock by hand wakes those that wait then, and one that
+            // had read the time before would come to wait after that, and for ever.
+            let next = shared.with(|broker| {
+                broker.next(*group, self.member, shared.clock.elapsed(), cx.waker())
+            });
             let due = match next {
                 Next::Delivery(yielded) => return Poll::Ready(Some(self.lane.delivery(yielded))),
                 Next::Wait { due } => due,
