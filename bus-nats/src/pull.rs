@@ -149,7 +149,7 @@ impl Pull {
     /// What is on its way to an old inbox is still taken.
     fn leave_behind(&self, messages: Subscriber) {
         let mut old = Self::new(Arc::clone(&self.lane), self.kind, "");
-        old.old = true;
+        (old.old, old.silence) = (true, self.silence.clone());
         let pulling = self.lane.pull();
         self.lane.go(async move {
             old.leave(messages).await;
@@ -217,6 +217,9 @@ impl Pull {
         let rest = async {
             while self.old || self.lane.leases(|leases| leases.credit(self.kind).is_asking()) {
                 let Some(message) = messages.next().await else { return };
+                if self.old {
+                    self.silence.late(Instant::now());
+                }
                 // How requests end does not matter any more.
                 let _ = self.take(message);
                 self.hand_over();

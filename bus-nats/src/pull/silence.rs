@@ -1,5 +1,7 @@
 //! How long the server may say nothing until it is taken for one that has forgotten what it was asked.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -7,21 +9,25 @@ use tokio::time::Instant;
 /// Longer than a request lives, whose end is a sign of life.
 pub(super) const FIRST: Duration = Duration::from_millis(1600);
 
-/// The longest: somewhat less than the default lease.
-pub(super) const LAST: Duration = Duration::from_millis(25_600);
+/// The longest, and so the longest that it can take until one that has forgotten is asked anew.
+pub(super) const LAST: Duration = Duration::from_secs(10);
 
-/// Doubles with each silence: a server that has too much to do answers late, and to ask it anew each time
-/// is what keeps it so. Halved again once it has answered for as long.
+/// A server without a leader forgets, and is asked anew soon. One that has too much to do answers late, and to
+/// ask it anew each time is what keeps it so: so what comes to an inbox that was given up says how long it
+/// takes. What was learned is halved once the server has answered for as long.
+#[derive(Clone)]
 pub(super) struct Silence {
     heard: Instant,
     patience: Duration,
     /// Since when the patience is what it is.
     since: Instant,
+    /// In milliseconds, the latest answer that came to an inbox given up, since the last look.
+    late: Arc<AtomicU64>,
 }
 
 impl Silence {
     pub(super) fn new(now: Instant) -> Self {
-        Self { heard: now, patience: FIRST, since: now }
+        Self { heard: now, patience: FIRST, since: now, late: Arc::default() }
     }
 
     /// Only from now on there is something to be answered.
@@ -32,19 +38,34 @@ impl Silence {
     /// The server says something.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
+        self.learn(now);
         if self.patience > FIRST && now >= self.since + self.patience {
             (self.patience, self.since) = ((self.patience / 2).max(FIRST), now);
         }
     }
 
-    /// When it has been silent for too long.
+    /// The server says something on the inbox that was given up with this silence.
+    pub(super) fn late(&self, now: Instant) {
+        let late = now.saturating_duration_since(self.heard).as_millis();
+        self.late.fetch_max(u64::try_from(late).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// When it will have been silent for too long.
     pub(super) fn end(&self) -> Instant {
         self.heard + self.patience
     }
 
-    /// It has been.
-    pub(super) fn over(&mut self, now: Instant) {
-        (self.patience, self.since) = ((self.patience * 2).min(LAST), now);
+    /// Whether it has been, by all that is known now.
+    pub(super) fn is_over(&mut self, now: Instant) -> bool {
+        self.learn(now);
+        now >= self.end()
+    }
+
+    fn learn(&mut self, now: Instant) {
+        let late = Duration::from_millis(self.late.swap(0, Ordering::Relaxed));
+        if late > FIRST {
+            (self.patience, self.since) = ((late * 2).min(LAST).max(self.patience), now);
+        }
     }
 }
 
@@ -52,23 +73,38 @@ impl Silence {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     fn patience(silence: &Silence) -> Duration {
         silence.end() - silence.heard
     }
 
-    /// So a server that is slow is asked five times in a minute, and not 37 times.
     #[test]
-    fn a_server_that_stays_silent_is_asked_ever_less() {
-        let begun = Instant::now();
-        let (mut silence, mut now, mut asked) = (Silence::new(begun), begun, 0);
-        while silence.end() < begun + Duration::from_secs(60) {
+    fn a_server_that_has_forgotten_is_asked_anew_each_time() {
+        let (begun, mut asked) = (Instant::now(), 0);
+        let (mut silence, mut now) = (Silence::new(begun), begun);
+        while silence.end() < begun + SECOND * 16 {
             now = silence.end();
-            silence.over(now);
+            assert!(silence.is_over(now));
             silence.asked(now);
             asked += 1;
         }
-        assert_eq!((asked, patience(&silence)), (5, LAST));
-        silence.over(now);
+        assert_eq!((asked, patience(&silence)), (9, FIRST), "{now:?}");
+    }
+
+    #[test]
+    fn a_server_that_answers_late_gets_the_time_that_it_takes() {
+        let begun = Instant::now();
+        let mut silence = Silence::new(begun);
+        let old = silence.clone();
+        silence.asked(begun + FIRST);
+        old.late(begun + SECOND);
+        assert!(silence.is_over(begun + FIRST * 2), "what comes in time is not late");
+        old.late(begun + SECOND * 3);
+        assert!(!silence.is_over(begun + FIRST * 2));
+        assert_eq!(patience(&silence), SECOND * 6);
+        old.late(begun + SECOND * 60);
+        silence.heard(begun + SECOND * 60);
         assert_eq!(patience(&silence), LAST);
     }
 
@@ -76,15 +112,13 @@ mod tests {
     fn a_server_that_answers_again_is_trusted_by_and_by() {
         let begun = Instant::now();
         let mut silence = Silence::new(begun);
-        silence.over(begun);
-        silence.over(begun);
-        silence.heard(begun + FIRST);
+        silence.late(begun + FIRST * 2);
+        silence.heard(begun + FIRST * 2);
         assert_eq!(patience(&silence), FIRST * 4, "a burst of answers tells little");
-        silence.heard(begun + FIRST * 4);
-        assert_eq!(patience(&silence), FIRST * 2);
         silence.heard(begun + FIRST * 5);
-        assert_eq!(patience(&silence), FIRST * 2);
+        assert_eq!(patience(&silence), FIRST * 4);
         silence.heard(begun + FIRST * 6);
+        assert_eq!(patience(&silence), FIRST * 2);
         silence.heard(begun + FIRST * 60);
         assert_eq!(patience(&silence), FIRST);
     }

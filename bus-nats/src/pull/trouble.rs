@@ -97,7 +97,9 @@ impl Pull {
             self.silence.asked(now);
             return Ok(());
         }
-        self.silence.over(now);
+        if !self.silence.is_over(now) {
+            return Ok(());
+        }
         debug!(group = %self.lane.name(), "the server is silent, it is asked anew");
         Err(self.nobody("the server is silent").map_or_else(|end| end, |_| End::Again))
     }
