@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use tokio::time::Instant;
 
 use self::figures::PARTS;
 use self::rounds::Effort;
@@ -57,7 +58,7 @@ async fn main() -> Result<()> {
     }
     let effort = match args.quick {
         true => Effort { events: 100_000, rounds: 3, quick: true },
-        false => Effort { events: 200_000, rounds: 5, quick: false },
+        false => Effort { events: 150_000, rounds: 5, quick: false },
     };
     let chosen = |name: &str| args.only.as_ref().is_none_or(|only| only == name);
     let names: Vec<_> = PARTS.iter().map(|part| part.name).collect();
@@ -68,8 +69,9 @@ async fn main() -> Result<()> {
         if part.long && args.quick && args.only.is_none() {
             continue;
         }
-        eprintln!("{} …", part.name);
+        let begun = Instant::now();
         figures.extend((part.measure)(effort).await?);
+        eprintln!("{} in {:.0} s", part.name, begun.elapsed().as_secs_f64());
     }
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&figures)?),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::AckPolicy;
 use async_nats::jetstream::consumer::pull::{Config, Stream};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -64,6 +65,21 @@ pub(crate) async fn one_by_one(ground: &Ground, name: &str, events: u64) -> Resu
     let goal = Goal::of(events);
     handle(messages(ground, name).await?, &goal).await?;
     ground.settled(name).await?;
+    goal.rate()
+}
+
+/// What the client can bring at most: nothing is acked, so there are no guarantees at all.
+pub(crate) async fn without_acks(ground: &Ground, name: &str, events: u64) -> Result<f64> {
+    let (durable_name, filter_subject) = (Some(name.to_owned()), SUBJECT.to_owned());
+    let ack_policy = AckPolicy::None;
+    let config = Config { durable_name, filter_subject, ack_policy, ..Config::default() };
+    let consumer = ground.raw.create_consumer_on_stream(config, STREAM).await?;
+    let messages = consumer.stream().max_messages_per_batch(WINDOW).messages().await?;
+    let (mut messages, goal) = (messages.take(events as usize), Goal::of(events));
+    while let Some(message) = messages.next().await {
+        black_box(serde_json::from_slice::<Placed>(&message?.payload)?);
+        goal.count();
+    }
     goal.rate()
 }
 

@@ -14,7 +14,10 @@ const CONTESTANTS: &[Contestant] = &[
     ("raw spawned", |ground, name, events| raw::spawned(ground, name, events).boxed()),
     ("ruststream", |ground, name, events| ruststream::consume(ground, name, events).boxed()),
     ("apalis", |ground, name, events| apalis::consume(ground, name, events).boxed()),
+    ("raw, no acks", |ground, name, events| raw::without_acks(ground, name, events).boxed()),
 ];
+
+const NOTE: &str = "from the first to the last event handled; acks unconfirmed, and all arrived";
 
 pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let ground = Ground::new().await?;
@@ -23,7 +26,7 @@ pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let line = line.of("raw spawned", Bound::AtLeast(1.3));
     let line = line.of("raw one by one", Bound::AtLeast(0.9));
     let line = line.of("ruststream", Bound::AtLeast(1.0)).of("apalis", Bound::AtLeast(1.0));
-    Ok(vec![line])
+    Ok(vec![line.note(format!("{NOTE}; without any it is what the client can bring at most"))])
 }
 
 /// By us and the loops alone, on these servers.
@@ -45,6 +48,5 @@ async fn on(
 ) -> Result<Figure> {
     let samples = rounds(ground, effort, contestants).await?;
     let line = Figure::beside(figure, "events/s", &samples);
-    let note = "from the first to the last event handled; acks unconfirmed, and all arrived";
-    Ok(line.note(note))
+    Ok(line.note(NOTE))
 }
