@@ -69,9 +69,10 @@ async fn main() -> Result<()> {
         if part.long && args.quick && args.only.is_none() {
             continue;
         }
+        eprint!("{} …", part.name);
         let begun = Instant::now();
         figures.extend((part.measure)(effort).await?);
-        eprintln!("{} in {:.0} s", part.name, begun.elapsed().as_secs_f64());
+        eprintln!(" {:.0} s", begun.elapsed().as_secs_f64());
     }
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&figures)?),

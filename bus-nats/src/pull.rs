@@ -196,7 +196,7 @@ impl Pull {
             () = self.lane.room(self.kind) => Ok(()),
             text = refused(&mut self.refusals, &self.next) => Err(End::Broken(text)),
             () = sleep_until(self.silence.end()), if asking => self.silent(),
-            () = sleep_until(not_before.unwrap_or_else(Instant::now)), if not_before.is_some() => Ok(()),
+            () = sleep_until(not_before.unwrap_or(self.silence.end())), if not_before.is_some() => Ok(()),
         }
     }
 

@@ -54,9 +54,19 @@ pub(crate) async fn messages_of(
     subject: &str,
     name: &str,
 ) -> Result<Stream> {
+    let config = Config { max_ack_pending: OPEN, ..Config::default() };
+    consumed(context, stream, subject, name, config).await
+}
+
+async fn consumed(
+    context: &Context,
+    stream: &str,
+    subject: &str,
+    name: &str,
+    config: Config,
+) -> Result<Stream> {
     let (durable_name, filter_subject) = (Some(name.to_owned()), subject.to_owned());
-    let config =
-        Config { durable_name, filter_subject, max_ack_pending: OPEN, ..Config::default() };
+    let config = Config { durable_name, filter_subject, ..config };
     let consumer = context.create_consumer_on_stream(config, stream).await?;
     Ok(consumer.stream().max_messages_per_batch(WINDOW).messages().await?)
 }
@@ -70,11 +80,8 @@ pub(crate) async fn one_by_one(ground: &Ground, name: &str, events: u64) -> Resu
 
 /// What the client can bring at most: nothing is acked, so there are no guarantees at all.
 pub(crate) async fn without_acks(ground: &Ground, name: &str, events: u64) -> Result<f64> {
-    let (durable_name, filter_subject) = (Some(name.to_owned()), SUBJECT.to_owned());
-    let ack_policy = AckPolicy::None;
-    let config = Config { durable_name, filter_subject, ack_policy, ..Config::default() };
-    let consumer = ground.raw.create_consumer_on_stream(config, STREAM).await?;
-    let messages = consumer.stream().max_messages_per_batch(WINDOW).messages().await?;
+    let config = Config { ack_policy: AckPolicy::None, ..Config::default() };
+    let messages = consumed(&ground.raw, STREAM, SUBJECT, name, config).await?;
     let (mut messages, goal) = (messages.take(events as usize), Goal::of(events));
     while let Some(message) = messages.next().await {
         black_box(serde_json::from_slice::<Placed>(&message?.payload)?);

@@ -37,7 +37,7 @@ pub(crate) async fn beside_raw(
 ) -> Result<Figure> {
     ground.fill(effort.events).await?;
     let line = on(ground, figure, &CONTESTANTS[..3], effort).await?;
-    Ok(line.of("raw one by one", Bound::AtLeast(0.9)))
+    Ok(line.of("raw one by one", Bound::AtLeast(0.9)).note(NOTE))
 }
 
 async fn on(
@@ -47,6 +47,5 @@ async fn on(
     effort: Effort,
 ) -> Result<Figure> {
     let samples = rounds(ground, effort, contestants).await?;
-    let line = Figure::beside(figure, "events/s", &samples);
-    Ok(line.note(NOTE))
+    Ok(Figure::beside(figure, "events/s", &samples))
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 pub(super) const FIRST: Duration = Duration::from_millis(1600);
 
 /// The longest, and so the longest that it can take until one that has forgotten is asked anew.
-pub(super) const LAST: Duration = Duration::from_secs(10);
+const LAST: Duration = Duration::from_secs(10);
 
 /// A server without a leader forgets, and is asked anew soon. One that has too much to do answers late, and to
 /// ask it anew each time is what keeps it so: so what comes to an inbox that was given up says how long it
@@ -82,14 +82,14 @@ mod tests {
     #[test]
     fn a_server_that_has_forgotten_is_asked_anew_each_time() {
         let (begun, mut asked) = (Instant::now(), 0);
-        let (mut silence, mut now) = (Silence::new(begun), begun);
+        let mut silence = Silence::new(begun);
         while silence.end() < begun + SECOND * 16 {
-            now = silence.end();
+            let now = silence.end();
             assert!(silence.is_over(now));
             silence.asked(now);
             asked += 1;
         }
-        assert_eq!((asked, patience(&silence)), (9, FIRST), "{now:?}");
+        assert_eq!((asked, patience(&silence)), (9, FIRST));
     }
 
     #[test]
